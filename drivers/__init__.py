@@ -1,0 +1,1 @@
+"""Drivers of real and emulated hardware, found by name through the registry."""

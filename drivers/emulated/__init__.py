@@ -1,0 +1,1 @@
+"""The emulated hardware: a process of its own, spoken to over Unix sockets."""

@@ -1,0 +1,105 @@
+"""What can go wrong between a unit and its hardware, as one tree.
+
+::
+
+    HalError
+    ├── WireError                 bytes that are not the message they claim to be
+    │   ├── LineTooLongError      a line longer than the reader allows
+    │   ├── NotJsonError          a line that is not one JSON object
+    │   └── FieldError            a field that is missing or has the wrong type
+    ├── BoardError                a board description is refused; line and remedy
+    ├── DriverMissingError        no driver of that name, or its extra is not installed
+    ├── DeviceError
+    │   ├── DeviceGoneError       unplugged, or its power was cut
+    │   └── AudioFormatError      not 8 kHz mono 16-bit
+    └── MatrixError               the mixing matrix refused; machine-readable code
+        ├── MatrixGoneError       no connection to the matrix
+        ├── UnknownPortError      no such leg, device, bus or recording
+        ├── PortsExhaustedError   no free RTP port pair is left
+        └── MatrixRequestError    the request itself was wrong
+"""
+
+
+class HalError(Exception):
+    """Root of everything that the hardware abstraction raises."""
+
+
+class WireError(HalError, ValueError):
+    """Bytes from outside are not the message they claim to be."""
+
+
+class LineTooLongError(WireError):
+    """A line exceeds what the reader is willing to keep."""
+
+
+class NotJsonError(WireError):
+    """A line is not one JSON object."""
+
+
+class FieldError(WireError):
+    """A field of a message is missing, unknown or of the wrong type."""
+
+
+class BoardError(HalError, ValueError):
+    """A board description is refused.
+
+    Attributes:
+        line: Line of the file, counted from 1; None when the whole file is at fault.
+        remedy: What the reader of the message can do about it.
+    """
+
+    def __init__(self, message: str, *, line: int | None = None, remedy: str = "") -> None:
+        self.line = line
+        self.remedy = remedy
+        place = "" if line is None else f"line {line}: "
+        super().__init__(f"{place}{message}" + (f"; {remedy}" if remedy else ""))
+
+
+class DriverMissingError(HalError, LookupError):
+    """No driver of that name is registered, or what it needs is not installed."""
+
+
+class DeviceError(HalError):
+    """A device did not do what was asked."""
+
+
+class DeviceGoneError(DeviceError, ConnectionError):
+    """The device was unplugged, or its power was cut."""
+
+
+class AudioFormatError(DeviceError, ValueError):
+    """Audio is not in the one format that the HAL carries: 8 kHz, mono, 16 bits."""
+
+
+class MatrixError(HalError):
+    """The mixing matrix refused.
+
+    Attributes:
+        code: The machine-readable reason, as OLDCB spells it.
+    """
+
+    code = "failed"
+
+
+class MatrixGoneError(MatrixError, ConnectionError):
+    """There is no connection to the mixing matrix."""
+
+    code = "gone"
+
+
+class UnknownPortError(MatrixError, LookupError):
+    """The matrix knows no such leg, device, bus or recording."""
+
+    code = "unknown"
+
+
+class PortsExhaustedError(MatrixError):
+    """Every RTP port pair of the configured range is in use."""
+
+    code = "exhausted"
+
+
+class MatrixRequestError(MatrixError, ValueError):
+    """The request is not one that the matrix understands."""
+
+    code = "bad_request"

@@ -1,0 +1,1 @@
+"""Wire formats of the HAL: bytes to frozen values and back, nothing else."""
