@@ -1,0 +1,1 @@
+"""The bench: everything that a unit talks to, on one machine, unprivileged."""

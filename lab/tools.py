@@ -1,0 +1,116 @@
+"""Finds the server programs of the bench: unpacked privately, or installed.
+
+The set-up unpacks Debian packages into a private folder, the sysroot, and installs
+nothing. A program found there runs with an environment that points at its own
+libraries; a program found on the PATH needs none.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .errors import ToolMissingError
+
+PACKAGES: Mapping[str, str] = {
+    "atftpd": "atftpd",
+    "baresip": "baresip-core",
+    "dnsmasq": "dnsmasq-base",
+    "espeak-ng": "espeak-ng",
+    "haproxy": "haproxy",
+    "ip": "iproute2",
+    "kamailio": "kamailio",
+    "ldapsearch": "ldap-utils",
+    "mount": "mount",
+    "nsenter": "util-linux",
+    "sipp": "sip-tester",
+    "slapadd": "slapd",
+    "slapd": "slapd",
+    "sox": "sox",
+    "swig4.0": "swig4.0",
+    "tcpdump": "tcpdump",
+    "unshare": "util-linux",
+}
+"""The Debian package that brings each program."""
+
+_BINARY_FOLDERS = ("usr/bin", "usr/sbin", "bin", "sbin")
+_LOGIN_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A program and what it needs to run.
+
+    Attributes:
+        path: the executable.
+        env: variables to add to the environment of the process.
+        root: the tree that it was installed into, ``/`` or the sysroot; modules and
+            schemas are found below it.
+    """
+
+    path: Path
+    env: dict[str, str] = field(default_factory=dict)
+    root: Path = Path("/")
+
+    def environment(self, base: Mapping[str, str] | None = None) -> dict[str, str]:
+        """The whole environment of a process: ``base`` (default: ours) plus ``env``."""
+        return {**(os.environ if base is None else base), **self.env}
+
+    def find(self, pattern: str) -> Path:
+        """The first path below ``root`` that matches, such as ``usr/lib/*/kamailio/modules``.
+
+        Raises:
+            ToolMissingError: nothing matches, so the package is incomplete.
+        """
+        for found in sorted(self.root.glob(pattern)):
+            return found
+        raise ToolMissingError(f"{self.path.name}: {pattern} is missing below {self.root}")
+
+
+def cache_folder() -> Path:
+    """Where what is made once is kept: ``~/.cache/openturret``, or below $XDG_CACHE_HOME."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "openturret"
+
+
+def sysroot() -> Path:
+    """Where the set-up unpacks packages: $OPENTURRET_SYSROOT, else the cache folder's sysroot."""
+    chosen = os.environ.get("OPENTURRET_SYSROOT")
+    return Path(chosen) if chosen else cache_folder() / "sysroot"
+
+
+def tool(name: str) -> Tool:
+    """Find a program by its name, in the sysroot first and then on the PATH.
+
+    Raises:
+        ToolMissingError: it is in neither; the message names the package and the remedy.
+    """
+    for folder in _BINARY_FOLDERS:
+        path = sysroot() / folder / name
+        if os.access(path, os.X_OK):
+            return Tool(path, _sysroot_environment(sysroot()), sysroot())
+    return Tool(_on_path(name))
+
+
+def _on_path(name: str) -> Path:
+    search = os.pathsep.join([os.environ.get("PATH", ""), _LOGIN_PATH])
+    found = shutil.which(name, path=search)
+    if found is None:
+        package = PACKAGES.get(name, name)
+        raise ToolMissingError(
+            f"{name} is missing (Debian package {package}): run `make setup`, "
+            f"or `apt-get install --no-install-recommends {package}`"
+        )
+    return Path(found)
+
+
+def _sysroot_environment(root: Path) -> dict[str, str]:
+    libraries = [*sorted(root.glob("usr/lib/*-linux-*")), *sorted(root.glob("lib/*-linux-*"))]
+    folders = [path for library in libraries for path in (library, library / "pulseaudio")]
+    environment = {"LD_LIBRARY_PATH": os.pathsep.join(str(path) for path in folders)}
+    for speech in sorted(root.glob("usr/lib/*/espeak-ng-data")):
+        environment["ESPEAK_DATA_PATH"] = str(speech.parent)
+    return environment
