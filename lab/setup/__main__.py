@@ -1,0 +1,143 @@
+"""`python3 -m openturret.lab.setup`: what `make demo` and `make test` do first."""
+
+import argparse
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from .cache import cache_root
+from .debian import BuildTools, ServerSysroot
+from .errors import SetupError
+from .python_environment import (
+    FirmwareWheel,
+    PjsuaWheel,
+    VirtualEnvironment,
+    is_checkout,
+    is_system_python,
+    require_python,
+)
+from .shell import Shell
+
+NAMESPACE_REMEDY = (
+    "allow unprivileged user namespaces: sysctl kernel.unprivileged_userns_clone=1 and "
+    "user.max_user_namespaces above 0; in a container, allow unshare(2) in its security profile"
+)
+SHELL_LEFTOVERS = (".venv", ".tox", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".hypothesis",
+                   ".import_linter_cache", "build", "dist", "report", "openturret.egg-info",
+                   ".coverage")  # fmt: skip
+
+
+def say(text: str) -> None:
+    """Write one line of progress."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def check_namespaces(_: Shell) -> str:
+    """Check that the bench may create its namespaces.
+
+    Raises:
+        SetupError: the kernel or the container forbids it.
+    """
+    probe = ["unshare", "-Urnm", "-pf", "--mount-proc", "--kill-child", "true"]
+    try:
+        done = subprocess.run(probe, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        raise SetupError("unshare is not here", "apt-get install util-linux") from None
+    if done.returncode:
+        raise SetupError(f"namespaces are forbidden: {done.stderr.strip()}", NAMESPACE_REMEDY)
+    return "allowed"
+
+
+class SetUp:
+    """The steps, in order, each with a line that says how long it took."""
+
+    def __init__(self, checkout: Path) -> None:
+        self._checkout = checkout
+        self._environment = VirtualEnvironment(checkout)
+        self._firmware = FirmwareWheel(checkout)
+
+    def run(self) -> None:
+        """Do every step that is not done yet.
+
+        Raises:
+            SetupError: a step cannot be done.
+        """
+        require_python()
+        step("build tools", BuildTools(system_python=is_system_python()).install)
+        step("namespaces", check_namespaces)
+        step("bench servers", ServerSysroot().unpack)
+        step("pjsua2 wheel", PjsuaWheel(self._checkout).build)
+        step("python packages", self._environment.create)
+        step(
+            "engine, firmware", lambda shell: self._firmware.build(shell, self._environment.python)
+        )
+        step("openturret", self._install)
+        step("speech", self._speak)
+
+    def _install(self, shell: Shell) -> str:
+        wheel = self._firmware.path()
+        if wheel is None:
+            raise SetupError("the firmware wheel was not built", "read the log of the step before")
+        return self._environment.install(shell, wheel)
+
+    def _speak(self, shell: Shell) -> str:
+        shell.run(
+            self._environment.python, "-m", "openturret.lab.speech",
+            remedy="read the log; the sentences are spoken by espeak-ng", cwd=cache_root(),
+        )  # fmt: skip
+        return "ready"
+
+
+def step(name: str, work: Callable[[Shell], str]) -> None:
+    """Do one step and say what came of it and how long it took."""
+    sys.stdout.write(f"  {name:<18}")
+    sys.stdout.flush()
+    started = time.monotonic()
+    log = cache_root() / "log" / f"{name.replace(', ', '-').replace(' ', '-')}.log"
+    result = work(Shell(log))
+    say(f"{result:<44.44} {time.monotonic() - started:6.1f} s")
+
+
+def clean(checkout: Path) -> None:
+    """Take back what set-up did to the host and the checkout; the cache stays."""
+    step("packages", BuildTools(system_python=True).remove)
+    for name in SHELL_LEFTOVERS:
+        path = checkout / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    for made in checkout.glob("c_ext/_engine.*"):
+        if made.suffix in {".c", ".o", ".so"}:
+            made.unlink()
+    for bytecode in [*checkout.rglob("__pycache__")]:
+        shutil.rmtree(bytecode)
+    say(f"  the cache stays: {cache_root()}")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Set up, or with `--clean` take it back; 0 on success, 1 when a step cannot be done."""
+    parser = argparse.ArgumentParser(
+        prog="python3 -m openturret.lab.setup",
+        description="Installs what the bench needs: a few build packages, the bench's servers "
+        "(unpacked privately, nothing is started), the pjsua2 wheel, .venv, the engine.",
+    )
+    parser.add_argument("--clean", action="store_true", help="undo it all but the cache")
+    options = parser.parse_args(argv)
+    checkout = Path.cwd()
+    if not is_checkout(checkout):
+        parser.error("run it from a writable checkout of OpenTurret")
+    try:
+        clean(checkout) if options.clean else SetUp(checkout).run()
+    except SetupError as error:
+        say(f"cannot be done\nset-up stopped: {error}")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,42 @@
+"""Where set-up keeps what is worth keeping between checkouts, and how it knows it is current."""
+
+import hashlib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+
+def cache_root() -> Path:
+    """The user's cache folder for this project (`$XDG_CACHE_HOME/openturret`)."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "openturret"
+
+
+def fingerprint(*parts: str | bytes) -> str:
+    """A short digest that changes when any part does."""
+    digest = hashlib.sha256()
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        digest.update(len(data).to_bytes(8, "big") + data)
+    return digest.hexdigest()[:16]
+
+
+def fingerprint_files(paths: Iterable[Path]) -> str:
+    """A short digest of the names and contents of files."""
+    return fingerprint(*(part for path in sorted(paths) for part in (str(path), path.read_bytes())))
+
+
+class Stamp:
+    """Remembers beside a result what the result was made from."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def holds(self, mark: str) -> bool:
+        """Whether the result was made from what `mark` stands for."""
+        return self._path.is_file() and self._path.read_text() == mark
+
+    def set(self, mark: str) -> None:
+        """Record that the result is now made from what `mark` stands for."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._path.write_text(mark)

@@ -1,0 +1,174 @@
+"""Debian's packages: the few that must be installed, and the servers, which are only unpacked.
+
+A server package that is installed starts its daemon.  So the bench's servers are
+downloaded with apt (which checks their signatures and hashes) and unpacked into a
+private folder; the host never knows them.
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+from .cache import Stamp, cache_root, fingerprint
+from .errors import SetupError
+from .shell import Shell, output_of
+
+BUILD_PACKAGES = (
+    "ca-certificates",
+    "g++",
+    "gcc",
+    "git",
+    "iproute2",
+    "libc6-dev",
+    "libssl-dev",
+    "make",
+    "util-linux",
+    "uuid-dev",
+    "xz-utils",
+)
+SYSTEM_PYTHON_PACKAGES = ("python3-dev", "python3-venv")
+SERVER_PACKAGES = (
+    "atftpd",
+    "baresip-core",
+    "dnsmasq-base",
+    "espeak-ng",
+    "haproxy",
+    "kamailio",
+    "ldap-utils",
+    "nftables",
+    "sip-tester",
+    "slapd",
+    "swig",
+    "tcpdump",
+)
+NETWORK_REMEDY = "check that this machine reaches its Debian mirror, then run the command again"
+
+
+def _is_installed(package: str) -> bool:
+    return "install ok installed" in output_of("dpkg-query", "-W", "-f", "${Status}", package)
+
+
+def _as_root() -> tuple[str, ...]:
+    if os.geteuid() == 0:
+        return ()
+    if shutil.which("sudo"):
+        return ("sudo", "--")
+    raise SetupError(
+        "installing build tools needs root, and sudo is not here",
+        "run the command as root, or install sudo",
+    )
+
+
+def _refresh_lists(shell: Shell) -> None:
+    shell.run(*_as_root(), "apt-get", "update", remedy=NETWORK_REMEDY)
+
+
+def _known_to_apt(packages: tuple[str, ...]) -> bool:
+    return all(output_of("apt-cache", "show", "--no-all-versions", name) for name in packages)
+
+
+class BuildTools:
+    """The compiler and headers, installed only when missing and removed by `make clean`."""
+
+    def __init__(self, *, system_python: bool) -> None:
+        self._wanted = BUILD_PACKAGES + (SYSTEM_PYTHON_PACKAGES if system_python else ())
+        self._record = cache_root() / "installed-packages"
+
+    def missing(self) -> tuple[str, ...]:
+        """The packages that this machine lacks."""
+        return tuple(name for name in self._wanted if not _is_installed(name))
+
+    def install(self, shell: Shell) -> str:
+        """Install what is missing and note it for `remove`.
+
+        Raises:
+            SetupError: apt cannot, or there is no way to become root.
+        """
+        missing = self.missing()
+        if not missing:
+            return "present"
+        before = _installed_packages()
+        if not _known_to_apt(missing):
+            _refresh_lists(shell)
+        shell.run(
+            *_as_root(),
+            "env",
+            "DEBIAN_FRONTEND=noninteractive",
+            "apt-get",
+            "install",
+            "--yes",
+            "--no-install-recommends",
+            *missing,
+            remedy=NETWORK_REMEDY,
+        )
+        self._note(_installed_packages() - before)
+        return f"installed {' '.join(missing)}"
+
+    def remove(self, shell: Shell) -> str:
+        """Remove the packages that `install` brought, and nothing else."""
+        noted = self._record.read_text().split() if self._record.is_file() else []
+        ours = [name for name in noted if _is_installed(name)]
+        if ours:
+            remedy = f"remove them by hand: {' '.join(ours)}"
+            shell.run(*_as_root(), "apt-get", "purge", "--yes", *ours, remedy=remedy)
+        self._record.unlink(missing_ok=True)
+        return f"removed {' '.join(ours)}" if ours else "no packages of ours"
+
+    def _note(self, packages: set[str]) -> None:
+        self._record.parent.mkdir(parents=True, exist_ok=True)
+        with self._record.open("a") as record:
+            record.writelines(f"{name}\n" for name in sorted(packages))
+
+
+def _installed_packages() -> set[str]:
+    return set(output_of("dpkg-query", "-W", "-f", "${Package}\n").split())
+
+
+class ServerSysroot:
+    """The bench's servers from Debian, unpacked into the user's cache."""
+
+    def __init__(self) -> None:
+        self.path = cache_root() / "sysroot"
+        self._stamp = Stamp(cache_root() / "sysroot.stamp")
+        self._mark = fingerprint(*SERVER_PACKAGES)
+
+    def unpack(self, shell: Shell) -> str:
+        """Download and unpack what is not there yet.
+
+        Raises:
+            SetupError: apt cannot download, or an archive does not unpack.
+        """
+        if self._stamp.holds(self._mark):
+            return "cached"
+        archives = self._download(shell)
+        fresh = self.path.with_name("sysroot.new")
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(parents=True)
+        for archive in archives:
+            shell.run("dpkg-deb", "-x", archive, fresh, remedy=NETWORK_REMEDY)
+        shutil.rmtree(self.path, ignore_errors=True)
+        fresh.rename(self.path)
+        shutil.rmtree(cache_root() / "archives")
+        self._stamp.set(self._mark)
+        return f"{len(archives)} packages unpacked"
+
+    def _download(self, shell: Shell) -> list[Path]:
+        folder = cache_root() / "archives"
+        shutil.rmtree(folder, ignore_errors=True)
+        (folder / "partial").mkdir(parents=True)
+        if not _known_to_apt(SERVER_PACKAGES):
+            _refresh_lists(shell)
+        shell.run(
+            "apt-get",
+            "--option=Debug::NoLocking=1",
+            "--option=APT::Keep-Downloaded-Packages=true",
+            "--option=APT::Sandbox::User=",
+            f"--option=Dir::Cache::archives={folder}",
+            "install",
+            "--yes",
+            "--no-install-recommends",
+            "--download-only",
+            *SERVER_PACKAGES,
+            remedy=NETWORK_REMEDY,
+        )
+        return sorted(folder.glob("*.deb"))
