@@ -57,7 +57,7 @@ COMPOUND = (
 
 
 def test_a_compound_report_survives_a_round_trip() -> None:
-    assert rtp.parse_rtcp(b"".join(map(bytes, COMPOUND))) == COMPOUND
+    assert rtp.parse_rtcp(b"".join(bytes(each) for each in COMPOUND)) == COMPOUND
 
 
 def test_a_receiver_report_with_lost_packets_survives_a_round_trip() -> None:
@@ -70,7 +70,7 @@ def test_an_unknown_report_is_kept_apart() -> None:
 
 
 def test_a_compound_cut_at_every_length_is_a_value_or_a_typed_error() -> None:
-    whole = b"".join(map(bytes, COMPOUND))
+    whole = b"".join(bytes(each) for each in COMPOUND)
     for length in range(len(whole)):
         _value_or_typed_error(rtp.parse_rtcp, whole[:length])
 
