@@ -53,7 +53,7 @@ _CANONICAL = {
 }
 _TOKEN = r"[A-Za-z0-9\-.!%*_+`'~]+"
 _TOKEN_ONLY = re.compile(_TOKEN)
-_REQUEST_LINE = re.compile(rf"({_TOKEN}) ([^\s<>\"]+) SIP/(\d{1, 9})\.(\d{1, 9})", re.ASCII)
+_REQUEST_LINE = re.compile(rf"({_TOKEN}) ([^\s<>\"]+) SIP/(\d{{1,9}})\.(\d{{1,9}})", re.ASCII)
 _STATUS_LINE = re.compile(r"SIP/2\.0 (\d{3,9})(?: (.*))?", re.ASCII)
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _HOST = r"\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._\-]+"
