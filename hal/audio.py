@@ -1,0 +1,49 @@
+"""The audio of a device: frames of 8 kHz mono 16-bit samples, by blocking calls.
+
+A thread of the matrix reads and writes; the device's clock sets the pace.  An open
+port streams, a closed one costs nothing, like alternate settings 1 and 0 of USB Audio.
+"""
+
+from typing import Final, Protocol, runtime_checkable
+
+RATE_HZ: Final = 8000
+SAMPLE_BYTES: Final = 2
+
+
+@runtime_checkable
+class AudioPort(Protocol):
+    """Microphone and earpiece of one device; used by one thread, closed by any."""
+
+    @property
+    def frame_samples(self) -> int:
+        """Samples in every frame, each way: 80 (10 ms) or 160 (20 ms)."""
+        ...
+
+    def open(self) -> None:
+        """Starts the stream.
+
+        Raises:
+            DeviceGoneError: The device does not answer.
+        """
+        ...
+
+    def read(self) -> bytes:
+        """Blocks until the microphone has a frame and returns it, little-endian.
+
+        Raises:
+            DeviceGoneError: The device went away, or another thread closed the port.
+        """
+        ...
+
+    def write(self, frame: bytes) -> None:
+        """Queues a frame for the earpiece; a full device queue drops it and never blocks.
+
+        Raises:
+            AudioFormatError: The frame has the wrong length.
+            DeviceGoneError: The device went away, or another thread closed the port.
+        """
+        ...
+
+    def close(self) -> None:
+        """Stops the stream and wakes a reader that is blocked."""
+        ...
