@@ -1,0 +1,1 @@
+"""Every configuration key once, and the files that give the keys their values."""
