@@ -71,7 +71,8 @@ def similarity(spoken: Samples, heard: Samples) -> Samples:
     crossed = np.fft.irfft(product, size)[:places]
     energy = np.concatenate([[0.0], np.cumsum(heard**2)])
     local = np.sqrt(np.maximum(energy[len(spoken) :] - energy[:places], SILENCE_POWER))
-    return crossed / (local * np.sqrt(max(float(spoken @ spoken), SILENCE_POWER)))
+    matches: Samples = crossed / (local * np.sqrt(max(float(spoken @ spoken), SILENCE_POWER)))
+    return matches
 
 
 def snr_db(spoken: Samples, heard: Samples) -> float:
