@@ -1,0 +1,213 @@
+"""The ``turret`` command: finds who answers for a subcommand and starts nothing else."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.metadata
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+EXIT_FAILED: Final = 1
+EXIT_USAGE: Final = 2
+EXIT_NOT_INSTALLED: Final = 3
+EXIT_INTERRUPTED: Final = 130
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A subcommand.
+
+    Attributes:
+        name: The word after ``turret``.
+        module: Module of its ``main(argv) -> int``.
+        function: Name of that function.
+        extra: The extra that brings what it needs, "" when a plain installation has it.
+        summary: What it does, in a line.
+        example: A command line that somebody can try.
+    """
+
+    name: str
+    module: str
+    function: str
+    extra: str
+    summary: str
+    example: str
+
+
+_COMMANDS: Final = (
+    Command(
+        "demo",
+        "openturret.lab.demo_cli",
+        "main",
+        "bench",
+        "a whole trading floor on this machine: boots a turret, calls, kills, listens",
+        "turret demo --stay",
+    ),
+    Command(
+        "bench",
+        "openturret.lab.bench_cli",
+        "main",
+        "bench",
+        "the data centres that a turret talks to, up and ready",
+        "turret bench up",
+    ),
+    Command(
+        "boot",
+        "openturret.boot.cli",
+        "main",
+        "unit",
+        "the boot agent of a unit: DHCP, DNS, TFTP, FTPES, verify, supervise",
+        "turret boot --state state --factory factory --interface eth0",
+    ),
+    Command(
+        "matrix",
+        "openturret.firmware.matrix.__main__",
+        "main",
+        "",
+        "the mixing matrix of a unit (OLDCB on TCP 4250 and 4251)",
+        "turret matrix --state state",
+    ),
+    Command(
+        "run",
+        "openturret.firmware.__main__",
+        "main",
+        "unit",
+        "the runtime of a unit: SIP, lines, recording, panel",
+        "turret run --state state",
+    ),
+    Command(
+        "ports",
+        "openturret.firmware.config.cli",
+        "ports_main",
+        "",
+        "the ports that a unit opens",
+        "turret ports --unit unit.yaml",
+    ),
+    Command(
+        "config",
+        "openturret.firmware.config.cli",
+        "main",
+        "",
+        "what the configuration keys mean and hold",
+        "turret config explain application.sip.connection.port",
+    ),
+)
+COMMANDS: Final[Mapping[str, Command]] = MappingProxyType({item.name: item for item in _COMMANDS})
+
+_EXTRAS: Final = MappingProxyType(
+    {
+        "aiohttp": "unit",
+        "cryptography": "unit",
+        "ldap3": "unit",
+        "pjsua2": "unit",
+        "tuf": "unit",
+        "securesystemslib": "unit",
+        "pyaudio": "rig",
+        "numpy": "bench",
+        "OpenSSL": "bench",
+        "pyftpdlib": "bench",
+        "sqlalchemy": "bench",
+    }
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs ``turret``; returns the exit code of whoever answers for the subcommand."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    command = COMMANDS.get(arguments[0]) if arguments else None
+    if command is None:
+        return _answer_without_command(arguments)
+    return _run(command, arguments[1:])
+
+
+def _answer_without_command(arguments: list[str]) -> int:
+    options = _parser().parse_args(arguments)
+    if options.json:
+        sys.stdout.write(json.dumps(_as_json(), indent=2) + "\n")
+        return 0
+    _parser().print_help(sys.stderr)
+    return EXIT_USAGE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="turret",
+        description="OpenTurret: the firmware of a trading turret, and the bench around it.",
+        epilog=_epilog(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"turret {_version()}")
+    parser.add_argument("--json", action="store_true", help="list the commands as JSON")
+    parser.add_argument("command", nargs="?", choices=list(COMMANDS), help="see below")
+    return parser
+
+
+def _epilog() -> str:
+    width = max(map(len, COMMANDS)) + 2
+    summaries = "\n".join(f"  {item.name:<{width}}{item.summary}" for item in _COMMANDS)
+    examples = "\n".join(f"  {item.example}" for item in _COMMANDS)
+    return (
+        f"commands:\n{summaries}\n\nexamples:\n{examples}\n\n"
+        "`turret COMMAND --help` teaches each of them.\n"
+        f"exit codes: 0 done, {EXIT_FAILED} failed, {EXIT_USAGE} wrong usage, "
+        f"{EXIT_NOT_INSTALLED} something is not installed"
+    )
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("openturret")
+    except importlib.metadata.PackageNotFoundError:
+        return "from a checkout"
+
+
+def _as_json() -> list[dict[str, str]]:
+    return [
+        {"name": item.name, "summary": item.summary, "extra": item.extra, "example": item.example}
+        for item in _COMMANDS
+    ]
+
+
+def _run(command: Command, arguments: list[str]) -> int:
+    try:
+        code = _entry(command)(arguments)
+        sys.stdout.flush()
+    except ModuleNotFoundError as error:
+        return _say_not_installed(command, error)
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader of a pipe left; keep Python's own flush at exit from complaining.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code
+
+
+def _entry(command: Command) -> Callable[[list[str]], int]:
+    function: Callable[[list[str]], int] = getattr(
+        importlib.import_module(command.module), command.function
+    )
+    return function
+
+
+def _say_not_installed(command: Command, error: ModuleNotFoundError) -> int:
+    missing = (error.name or "").partition(".")[0]
+    extra = _EXTRAS.get(missing, command.extra) if missing != "openturret" else ""
+    if not extra:
+        raise error
+    extra = command.extra if command.extra == "bench" else extra
+    sys.stderr.write(
+        f"turret {command.name}: {missing} is not installed; "
+        f"pip install 'openturret[{extra}]' brings it\n"
+    )
+    return EXIT_NOT_INSTALLED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

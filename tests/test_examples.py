@@ -1,0 +1,35 @@
+"""Every example in a docstring is run, in every module whose requirements are installed."""
+
+import doctest
+import importlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+FOLDERS = ("boot", "drivers", "firmware", "hal", "lab")
+
+
+def module_names() -> list[str]:
+    """Names from the files, so that nothing is imported while tests are collected."""
+    return [name for folder in FOLDERS for name in _names_under(folder)]
+
+
+def _names_under(folder: str) -> Iterator[str]:
+    root = importlib.import_module(f"openturret.{folder}")
+    for place in root.__path__:
+        for path in sorted(Path(place).rglob("*.py")):
+            parts = path.relative_to(place).with_suffix("").parts
+            if path.stem not in {"__init__", "__main__"} and not path.stem.endswith("_build"):
+                yield ".".join(("openturret", folder, *parts))
+
+
+@pytest.mark.parametrize("name", module_names())
+def test_the_examples_in_its_docstrings_hold(name: str) -> None:
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("openturret"):
+            raise
+        pytest.skip(f"{error.name} is not installed; the extras unit, rig and bench bring it")
+    assert doctest.testmod(module).failed == 0
