@@ -1,0 +1,207 @@
+"""Every emulated device of a board in one process, and the hand that works them.
+
+The process is hardware: it outlives kills of boot, matrix and runtime.  ``hand.sock``
+takes one JSON object per line, ``{"id": 1, "method": "lift", "params": {"position":
+"handset-left"}}``, and answers ``{"id": 1, "result": ...}`` or ``{"id": 1, "error":
+"..."}``.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from ...hal.board import Board, Capability, DeviceSpec
+from ...hal.errors import DeviceError, FieldError, WireError
+from ...hal.wire.json_lines import JsonObject, LineSplitter, decode, encode, field, optional
+from ..errors import EmulationError
+from .microphone import AudioTwin
+from .sockets import DeviceSockets, check_length, hand_socket
+from .sound import Silence, Speech, Tone, read_wav
+from .switches import ControlTwin
+from .wire import Change
+
+logger = logging.getLogger(__name__)
+
+
+class DeviceTwin:
+    """One device of the board: switches and lamps, and audio where it has any."""
+
+    def __init__(self, spec: DeviceSpec, sockets: DeviceSockets) -> None:
+        self.spec = spec
+        self.control = ControlTwin(sockets.control, spec)
+        self._audio = AudioTwin(sockets.audio, spec.frame_ms) if spec.has_audio else None
+
+    async def plug(self) -> None:
+        """Puts the cable in."""
+        await self.control.plug()
+        if self._audio is not None:
+            self._audio.plug()
+
+    async def unplug(self) -> None:
+        """Pulls the cable."""
+        await self.control.unplug()
+        if self._audio is not None:
+            self._audio.unplug()
+
+    async def close(self) -> None:
+        """Pulls the cable and ends the file of whoever listens."""
+        await self.control.unplug()
+        if self._audio is not None:
+            self._audio.close()
+
+    def change(self, change: Change) -> None:
+        """Lets the hand do something; a mute also silences the microphone."""
+        self.control.change(change)
+        if change.event == "mute" and self._audio is not None:
+            self._audio.muted = change.on
+
+    def audio(self, need: Capability) -> AudioTwin:
+        """Returns the audio half.
+
+        Raises:
+            EmulationError: The device has no microphone, or no earpiece, as needed.
+        """
+        if self._audio is None or need not in self.spec.capabilities:
+            raise EmulationError(f"{self.spec.position} has no {need}")
+        return self._audio
+
+    def counters(self) -> dict[str, object]:
+        """Returns what the device counted, empty without audio."""
+        if self._audio is None:
+            return {}
+        return {**self._audio.counters, "streaming": self._audio.streaming}
+
+
+class Hardware:
+    """All devices of a board, served under one folder until closed."""
+
+    def __init__(self, board: Board, folder: Path) -> None:
+        check_length(hand_socket(folder))
+        self._folder = folder
+        self._server: asyncio.Server | None = None
+        self._hands: set[asyncio.StreamWriter] = set()
+        self.devices = {
+            position: DeviceTwin(spec, DeviceSockets.at(folder / position))
+            for position, spec in board.devices.items()
+        }
+
+    async def open(self) -> None:
+        """Plugs every device in; the hand's socket comes last and says that all are there."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        for device in self.devices.values():
+            await device.plug()
+        path = hand_socket(self._folder)
+        path.unlink(missing_ok=True)
+        self._server = await asyncio.start_unix_server(self._serve, str(path))
+
+    async def close(self) -> None:
+        """Ends every device and removes the sockets."""
+        if self._server is not None:
+            self._server.close()
+            for hand in tuple(self._hands):
+                hand.transport.abort()
+            await self._server.wait_closed()
+            hand_socket(self._folder).unlink(missing_ok=True)
+        for device in self.devices.values():
+            await device.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._hands.add(writer)
+        splitter = LineSplitter()
+        try:
+            while data := await reader.read(4096):
+                for line in splitter.feed(data):
+                    writer.write(encode(await self._answer(line)))
+                    await writer.drain()
+        except (WireError, OSError) as error:
+            logger.warning("hand: %s", error)
+        finally:
+            self._hands.discard(writer)
+            writer.close()
+
+    async def _answer(self, line: bytes) -> dict[str, object]:
+        request: JsonObject = {}
+        try:
+            request = decode(line)
+            result = await self._do(field(request, "method", str), field(request, "params", dict))
+        except (WireError, DeviceError) as error:
+            return {"id": request.get("id"), "error": str(error)}
+        return {"id": request.get("id"), "result": result}
+
+    async def _do(self, method: str, params: JsonObject) -> object:
+        if method == "devices":
+            return list(self.devices)
+        device = self._device(field(params, "position", str))
+        if method in _CABLE:
+            await _CABLE[method](device)
+            return None
+        if method not in _METHODS:
+            raise FieldError(f"method {method[:40]!r} is not known")
+        return _METHODS[method](device, params)
+
+    def _device(self, position: str) -> DeviceTwin:
+        if position not in self.devices:
+            raise EmulationError(f"no {position[:40]!r}; there are {', '.join(self.devices)}")
+        return self.devices[position]
+
+
+def _speak(device: DeviceTwin, params: JsonObject) -> None:
+    pcm = read_wav(Path(field(params, "wav", str)))
+    loop = bool(optional(params, "loop", bool))
+    device.audio(Capability.CAPTURE).speak(Speech(pcm, loop=loop))
+
+
+def _tone(device: DeviceTwin, params: JsonObject) -> None:
+    tone = Tone(field(params, "frequency_hz", float), field(params, "level_dbfs", float))
+    device.audio(Capability.CAPTURE).speak(tone)
+
+
+def _silence(device: DeviceTwin, _params: JsonObject) -> None:
+    device.audio(Capability.CAPTURE).speak(Silence())
+
+
+def _listen(device: DeviceTwin, params: JsonObject) -> None:
+    device.audio(Capability.PLAYBACK).listen(Path(field(params, "wav", str)))
+
+
+def _stop_listening(device: DeviceTwin, _params: JsonObject) -> float:
+    return device.audio(Capability.PLAYBACK).stop_listening()
+
+
+def _hook(device: DeviceTwin, params: JsonObject) -> None:
+    device.change(Change("hook", field(params, "on", bool)))
+
+
+def _mute(device: DeviceTwin, params: JsonObject) -> None:
+    device.change(Change("mute", field(params, "on", bool)))
+
+
+def _key(device: DeviceTwin, params: JsonObject) -> None:
+    key, on = field(params, "key", str), field(params, "on", bool)
+    event = {"event": "ptt", "on": on} if key == "ptt" else {"event": "key", "key": key, "on": on}
+    device.change(Change.parse(decode(encode(event))))
+
+
+def _lamps(device: DeviceTwin, _params: JsonObject) -> dict[str, bool]:
+    return dict.fromkeys(sorted(device.control.state.lamps), True)
+
+
+def _counters(device: DeviceTwin, _params: JsonObject) -> dict[str, object]:
+    return device.counters()
+
+
+_CABLE: Final = {"plug": DeviceTwin.plug, "unplug": DeviceTwin.unplug}
+_METHODS: Final[dict[str, Callable[[DeviceTwin, JsonObject], object]]] = {
+    "hook": _hook,
+    "mute": _mute,
+    "key": _key,
+    "speak": _speak,
+    "tone": _tone,
+    "silence": _silence,
+    "listen": _listen,
+    "stop_listening": _stop_listening,
+    "lamps": _lamps,
+    "counters": _counters,
+}
