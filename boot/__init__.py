@@ -1,0 +1,1 @@
+"""From power-on to a verified, running unit: the boot agent."""

@@ -1,0 +1,1 @@
+"""Wire formats of the boot: bytes to frozen values and back, nothing else."""
