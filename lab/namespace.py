@@ -28,9 +28,9 @@ _OUTSIDE = "OPENTURRET_OUTSIDE_NAMESPACE"
 _UNSHARE = ("-Urnm", "-pf", "--mount-proc", "--kill-child")
 _STOP_SECONDS = 10.0
 _REMEDY = (
-    "allow unprivileged user namespaces: on the host `sysctl -w kernel.unprivileged_userns_clone=1` "
-    "(Ubuntu: `sysctl -w kernel.apparmor_restrict_unprivileged_userns=0`); in a container start it "
-    "with `--security-opt seccomp=unconfined --security-opt apparmor=unconfined "
+    "allow unprivileged user namespaces: `sysctl -w kernel.unprivileged_userns_clone=1` on the "
+    "host (Ubuntu: `sysctl -w kernel.apparmor_restrict_unprivileged_userns=0`); in a container "
+    "start it with `--security-opt seccomp=unconfined --security-opt apparmor=unconfined "
     "--security-opt systempaths=unconfined`, or `--privileged`"
 )
 

@@ -1,0 +1,5 @@
+"""``python -m openturret.lab.tss``: one TSS node."""
+
+from .node import main
+
+main()

@@ -1,0 +1,241 @@
+"""What an administrator does at the TSS, and what an attacker would like to do.
+
+Nothing reaches a unit before `Administration.publish`: it signs the whole tree anew with a
+higher version. The methods that end in a fault publish what a unit must refuse.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import yaml
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+from tuf.api.metadata import TargetFile
+
+from ..errors import PublishError
+from . import signing
+from .database import (
+    ConfigurationRow,
+    FirmwareRow,
+    ProfileRow,
+    PublicationRow,
+    UnitRow,
+    UserRow,
+    open_database,
+)
+from .signing import Clock, Lifetimes, Signers
+from .tree import Tree
+
+Settings = Mapping[str, object]
+"""A flat configuration: dotted key to value."""
+
+SITE_DEFAULT = "default"
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Administration:
+    """The administration of one TSS, in one folder.
+
+    Args:
+        folder: database (``tss.db``), keys (``keys/``), images (``firmware/``) and the
+            published tree (``tree/``).
+        clock: the time of signing.
+
+    Example::
+
+        tss = Administration(folder)
+        tss.add_unit(mac="02:54:50:00:00:01", serial="TP000001", model="TouchPro", password="…")
+        tss.set_configuration("02-54-50-00-00-01", {"application.config.version": 1})
+        tss.publish()
+    """
+
+    def __init__(self, folder: Path, *, clock: Clock = _now) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.tree = Tree(folder / "tree")
+        self._clock = clock
+        self._images = folder / "firmware"
+        self._images.mkdir(exist_ok=True)
+        self._engine = open_database(folder / "tss.db")
+        self._signers = signing.load_or_make(folder / "keys")
+        self._write_root()
+
+    @property
+    def root(self) -> bytes:
+        """The root of trust that the factory writes into every unit."""
+        return (self.tree.metadata / "1.root.json").read_bytes()
+
+    def add_unit(self, *, mac: str, serial: str, model: str, password: str) -> None:
+        """Let a unit fetch with its MAC and this password."""
+        with Session(self._engine) as session, session.begin():
+            row = UnitRow(mac=mac, serial=serial, model=model)
+            row.set_password(password)
+            session.merge(row)
+
+    def add_user(self, user: str, *, name: str, profile: Settings) -> None:
+        """Give somebody a profile, which follows them to every unit."""
+        with Session(self._engine) as session, session.begin():
+            session.merge(UserRow(user=user, name=name))
+            session.flush()
+            session.merge(ProfileRow(user=user, text=_yaml(profile)))
+
+    def set_configuration(self, owner: str, settings: Settings) -> None:
+        """Set the configuration of a unit (its MAC with dashes) or of the site (``default``).
+
+        The version is the one that ``settings`` says (``application.config.version``).
+
+        Raises:
+            PublishError: there is no version in it.
+        """
+        version = settings.get("application.config.version")
+        if not isinstance(version, int):
+            raise PublishError(f"{owner}: application.config.version must be a whole number")
+        with Session(self._engine) as session, session.begin():
+            row = ConfigurationRow(owner=owner, version=version, text=_yaml(settings))
+            session.merge(row)
+
+    def configuration(self, owner: str) -> dict[str, object]:
+        """The newest configuration of a unit or of the site.
+
+        Raises:
+            PublishError: there is none.
+        """
+        with Session(self._engine) as session:
+            for row in _newest_configurations(session):
+                if row.owner == owner:
+                    settings: dict[str, object] = yaml.safe_load(row.text)
+                    return settings
+        raise PublishError(f"{owner} has no configuration")
+
+    def add_firmware(self, model: str, version: str, image: Path) -> None:
+        """Make an image the firmware of a model (lower case, such as ``touchpro``).
+
+        Raises:
+            PublishError: the image is missing.
+        """
+        if not image.is_file():
+            raise PublishError(f"{image} is not a firmware image")
+        kept = self._images / f"openturret-{version}.whl"
+        shutil.copyfile(image, kept)
+        digest = hashlib.sha256(kept.read_bytes()).hexdigest()
+        with Session(self._engine) as session, session.begin():
+            session.merge(FirmwareRow(model=model, version=version, file=kept.name, sha256=digest))
+
+    def publish(self, lifetimes: Lifetimes | None = None) -> int:
+        """Sign and publish everything as it stands now.
+
+        Args:
+            lifetimes: how long it is good for.
+
+        Returns:
+            The version of the metadata.
+        """
+        version = self._take_version("good")
+        self._write(self._signers, version, lifetimes or Lifetimes())
+        return version
+
+    def publish_expired(self) -> int:
+        """A newer version, rightly signed, whose time is already over."""
+        version = self._take_version("expired")
+        self._write(self._signers, version, Lifetimes.already_over())
+        return version
+
+    def publish_wrongly_signed(self) -> int:
+        """A newer version signed by somebody else's keys."""
+        version = self._take_version("wrongly signed")
+        self._write(signing.new_signers(), version, Lifetimes())
+        return version
+
+    def publish_older(self, version: int) -> None:
+        """Serve an earlier good version again: a roll-back.
+
+        Raises:
+            PublishError: it was never published.
+        """
+        path = self._history / f"{version}.timestamp.json"
+        if not path.exists():
+            raise PublishError(f"version {version} was never published")
+        self.tree.write_metadata({"timestamp.json": path.read_bytes()})
+
+    def tamper(self, target: str) -> None:
+        """Change a published target without signing it, such as ``profiles/alice.yaml``.
+
+        Raises:
+            PublishError: there is no such target.
+        """
+        if not (self.tree.targets / target).is_file():
+            raise PublishError(f"{target} is not published")
+        self.tree.tamper(target)
+
+    @property
+    def _history(self) -> Path:
+        path = self.folder / "history"
+        path.mkdir(exist_ok=True)
+        return path
+
+    def _write_root(self) -> None:
+        if not (self.tree.metadata / "1.root.json").exists():
+            root = signing.root(self._signers, self._clock())
+            self.tree.write_metadata({"1.root.json": root, "root.json": root})
+
+    def _take_version(self, kind: str) -> int:
+        with Session(self._engine) as session, session.begin():
+            version = 1 + (session.scalar(select(func.max(PublicationRow.version))) or 0)
+            session.add(PublicationRow(version=version, kind=kind))
+        return version
+
+    def _write(self, signers: Signers, version: int, lifetimes: Lifetimes) -> None:
+        files = signing.publication(
+            signers, version, self._write_targets(), self._clock(), lifetimes
+        )
+        (self._history / f"{version}.timestamp.json").write_bytes(files["timestamp.json"])
+        self.tree.write_metadata(files)
+
+    def _write_targets(self) -> dict[str, TargetFile]:
+        with Session(self._engine) as session:
+            contents = _documents(session)
+            for firmware in session.scalars(select(FirmwareRow).order_by(FirmwareRow.version)):
+                contents |= self._firmware_targets(firmware)
+        return {name: self.tree.write_target(name, data) for name, data in contents.items()}
+
+    def _firmware_targets(self, firmware: FirmwareRow) -> dict[str, bytes]:
+        folder = f"firmware/{firmware.model}"
+        manifest = {
+            "version": firmware.version,
+            "file": firmware.file,
+            "sha256": firmware.sha256,
+        }
+        return {
+            f"{folder}/{firmware.file}": (self._images / firmware.file).read_bytes(),
+            f"{folder}/manifest.yaml": _yaml(manifest).encode(),
+        }
+
+
+def _documents(session: Session) -> dict[str, bytes]:
+    contents = {
+        f"profiles/{profile.user}.yaml": profile.text.encode()
+        for profile in session.scalars(select(ProfileRow))
+    }
+    for row in _newest_configurations(session):
+        folder = "sites" if row.owner == SITE_DEFAULT else "units"
+        contents[f"{folder}/{row.owner}/config.yaml"] = row.text.encode()
+    return contents
+
+
+def _newest_configurations(session: Session) -> list[ConfigurationRow]:
+    newest: dict[str, ConfigurationRow] = {}
+    for row in session.scalars(select(ConfigurationRow).order_by(ConfigurationRow.version)):
+        newest[row.owner] = row
+    return list(newest.values())
+
+
+def _yaml(settings: Settings) -> str:
+    return yaml.safe_dump(dict(settings), sort_keys=True, allow_unicode=True)
