@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from .cache import write_atomically
 from ..hal.clock import Clock
+from .cache import write_atomically
 from .errors import BootError
 
 logger = logging.getLogger(__name__)

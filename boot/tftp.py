@@ -45,12 +45,14 @@ class Settings:
         block_bytes: Fits an Ethernet frame with IPv4 and UDP headers (RFC 2348).
         window: Blocks per acknowledgement (RFC 7440).
         resends: How often the last packet is sent again before giving up.
+        deadline_s: For the whole file, against servers that drip.
     """
 
     block_bytes: int = 1428
     window: int = 16
     timeout_s: float = 1.0
     resends: int = 4
+    deadline_s: float = 30.0
     max_bytes: int = 65_536
     port: int = TFTP_PORT
 
@@ -117,7 +119,10 @@ class TftpClient:
             udp.bind(("", 0))
             session = _Session(udp, server, file, self._settings, self._count)
             try:
-                return await session.run()
+                async with asyncio.timeout(self._settings.deadline_s):
+                    return await session.run()
+            except TimeoutError as error:
+                raise TftpError(f"TFTP server {server} is too slow", _REMEDY) from error
             except OSError as error:
                 raise TftpError(f"TFTP server {server}: {error}", _REMEDY) from error
 
@@ -231,7 +236,8 @@ class _Session:
         return self._settings.max_bytes if size is None else size
 
     async def _acknowledge(self) -> None:
-        self._count(1)
+        """Acknowledges all so far; nothing answers the last one, so it is no round trip."""
+        self._count(0 if self._transfer.finished else 1)
         self._transfer.unacknowledged = 0
         await self._send(bytes(Acknowledgement(self._transfer.last % 65_536)))
 
@@ -266,6 +272,7 @@ class _Session:
         """Locks on to the first port that answers; tells others off (RFC 1350 §4)."""
         if self._peer is None and sender[0] == self._server:
             self._peer = sender
+            self._count(1)
         if sender == self._peer:
             return True
         self._foreign += 1

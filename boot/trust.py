@@ -1,0 +1,218 @@
+"""Takes over only what the factory's root of trust has signed (python-tuf).
+
+The transport may be anything: what it brings is a hint until signatures, versions,
+hashes and dates are checked.  Nothing that was accepted before is lost when something
+newer is refused.
+"""
+
+import logging
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, NoReturn, Protocol
+
+from tuf.api.exceptions import (
+    BadVersionNumberError,
+    DownloadError,
+    DownloadHTTPError,
+    DownloadLengthMismatchError,
+    ExpiredMetadataError,
+    LengthOrHashMismatchError,
+    RepositoryError,
+    UnsignedMetadataError,
+)
+from tuf.ngclient import FetcherInterface, Updater, UpdaterConfig
+
+from ..hal.clock import Clock
+from .cache import read_bounded, sync_tree, write_atomically
+from .errors import BootError, FtpesError, NoSuchFileError, TrustError
+
+logger = logging.getLogger(__name__)
+
+MAX_TARGET_BYTES: Final = 268_435_456
+"""Nothing that a unit fetches is larger, whatever the metadata says."""
+
+_LIMITS: Final = UpdaterConfig(
+    max_root_rotations=32,
+    max_delegations=8,
+    root_max_length=65_536,
+    timestamp_max_length=16_384,
+    snapshot_max_length=262_144,
+    targets_max_length=4_194_304,
+)
+_METADATA, _TARGETS = "metadata", "targets"
+
+
+class Transport(Protocol):
+    """Brings files from one server."""
+
+    def fetch(self, path: str) -> Iterator[bytes]:
+        """Yields the content of a file in chunks.
+
+        Raises:
+            NoSuchFileError: The server does not have it.
+            FtpesError: The connection failed.
+        """
+
+
+class ClockFloor:
+    """The time below which this unit's clock is not believed.
+
+    Time before the first verified answer can be forged.  What was accepted once was
+    not expired at that moment, so no later check may use an earlier time: expired
+    metadata does not come back to life because somebody set the clock back.
+    """
+
+    def __init__(self, path: Path, clock: Clock) -> None:
+        self._path = path
+        self._clock = clock
+
+    def now(self) -> float:
+        """Returns seconds since 1970, never before the last accepted check."""
+        return max(self._clock.unix(), self._floor())
+
+    def raise_to(self, moment: float) -> None:
+        """Keeps a moment at which verified metadata was current."""
+        if moment > self._floor():
+            write_atomically(self._path, b"%d\n" % int(moment))
+
+    def _floor(self) -> float:
+        data = read_bounded(self._path, 32) or b"0"
+        return float(data) if data.strip().isdigit() else 0.0
+
+
+class TrustStore:
+    """What this unit has accepted: metadata, targets and the clock's floor."""
+
+    def __init__(self, directory: Path, root: bytes, clock: Clock) -> None:
+        """Uses a folder of its own.
+
+        Args:
+            directory: Metadata and targets are kept here.
+            root: The factory's root of trust.
+            clock: Its wall time is used above the floor only.
+        """
+        self._directory = directory
+        self._root = root
+        self._floor = ClockFloor(directory / "clock", clock)
+
+    def refresh(self, transport: Transport) -> "VerifiedTree":
+        """Checks what a server offers and returns its verified tree.
+
+        Raises:
+            TrustError: A signature is wrong, something has expired, or is older than
+                what was accepted before.
+            FtpesError: The server failed.
+        """
+        for name in (_METADATA, _TARGETS):
+            (self._directory / name).mkdir(parents=True, exist_ok=True)
+        now = self._floor.now()
+        fetcher = _Fetcher(transport)
+        try:
+            updater = _Updater(self._directory, self._root, fetcher, now)
+            updater.refresh()
+        except (RepositoryError, DownloadError, OSError, ValueError) as error:
+            _refuse("the metadata of the TSS", error)
+        sync_tree(self._directory / _METADATA)
+        self._floor.raise_to(now)
+        return VerifiedTree(updater)
+
+
+class VerifiedTree:
+    """The files that one server offers and the root of trust vouches for."""
+
+    def __init__(self, updater: Updater) -> None:
+        self._updater = updater
+
+    def fetch(self, target: str, *, max_bytes: int = MAX_TARGET_BYTES) -> Path | None:
+        """Returns a verified local copy of a target; None when no such target is signed.
+
+        What is here already with the right hash is not fetched again.
+
+        Raises:
+            TrustError: The content is not what was signed, or larger than ``max_bytes``.
+            FtpesError: The server failed.
+        """
+        try:
+            info = self._updater.get_targetinfo(target)
+            if info is None:
+                return None
+            if info.length > max_bytes:
+                raise TrustError(f"{target}: {info.length} bytes exceed {max_bytes}")
+            cached = self._updater.find_cached_target(info)
+            return Path(cached or self._updater.download_target(info))
+        except (RepositoryError, DownloadError, OSError, ValueError) as error:
+            _refuse(target, error)
+
+    def must_fetch(self, target: str, *, max_bytes: int = MAX_TARGET_BYTES) -> Path:
+        """Like ``fetch`` for a target that has to be there.
+
+        Raises:
+            TrustError: As ``fetch``, and when no such target is signed.
+            FtpesError: The server failed.
+        """
+        path = self.fetch(target, max_bytes=max_bytes)
+        if path is None:
+            raise TrustError(f"{target} is not signed", f"publish {target} on the TSS")
+        return path
+
+
+class _Updater(Updater):
+    """python-tuf's client, with the time given instead of taken."""
+
+    def __init__(self, directory: Path, root: bytes, fetcher: FetcherInterface, now: float) -> None:
+        super().__init__(
+            metadata_dir=str(directory / _METADATA),
+            metadata_base_url=_METADATA,
+            target_dir=str(directory / _TARGETS),
+            target_base_url=_TARGETS,
+            fetcher=fetcher,
+            config=_LIMITS,
+            bootstrap=root,
+        )
+        self._trusted_set.reference_time = datetime.fromtimestamp(now, UTC)
+
+
+class _Fetcher(FetcherInterface):
+    """Lets python-tuf read through any transport of ours."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def _fetch(self, url: str) -> Iterator[bytes]:
+        """Yields a file; a missing one is what python-tuf calls a 404.
+
+        python-tuf wraps only what is raised before the first byte, so errors of the
+        transport are made its own here.
+        """
+        try:
+            yield from self._transport.fetch(url)
+        except NoSuchFileError as error:
+            raise DownloadHTTPError(str(error), 404) from error
+        except FtpesError as error:
+            raise DownloadError(str(error)) from error
+
+
+def _refuse(what: str, error: Exception) -> NoReturn:
+    """Raises the transport's own error, or why the content was refused."""
+    if isinstance(error, BootError):
+        raise error
+    if isinstance(error.__cause__, FtpesError) and not isinstance(error, DownloadHTTPError):
+        raise error.__cause__
+    reason, remedy = _reason(error)
+    raise TrustError(f"{what}: {reason}", remedy) from error
+
+
+def _reason(error: Exception) -> tuple[str, str]:
+    """Says in words what python-tuf found, and what to do about it."""
+    if isinstance(error, ExpiredMetadataError):
+        return f"expired ({error})", "sign the metadata again, and check the unit's clock"
+    if isinstance(error, BadVersionNumberError):
+        return f"older than the last accepted ({error})", "publish with a higher version"
+    if isinstance(error, UnsignedMetadataError):
+        return f"the signature is wrong ({error})", "sign with the keys that the root names"
+    if isinstance(error, (LengthOrHashMismatchError, DownloadLengthMismatchError)):
+        return f"not the signed content ({error})", "publish content and metadata together"
+    if isinstance(error, DownloadHTTPError):
+        return f"missing on the server ({error})", "publish the whole tree"
+    return f"not acceptable ({error})", "publish the tree again"
