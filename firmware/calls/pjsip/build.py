@@ -58,11 +58,13 @@ CONFIG_SITE = {
 """An assert build aborts under legitimate load, so NDEBUG is set too; the default
 transaction timeout makes fail-over over UDP take 42 s."""
 COMPILE = ("-O1", "-g0", "-fPIC", "-DNDEBUG")
+# fmt: off
 DISABLED = (
-    "sound video upnp resample libsrtp libyuv libwebrtc speex-aec speex-codec gsm-codec "
-    "ilbc-codec g722-codec g7221-codec l16-codec opus silk bcg729 opencore-amr lyra sdl ffmpeg "
-    "v4l2 openh264 vpx"
-).split()
+    "sound", "video", "upnp", "resample", "libsrtp", "libyuv", "libwebrtc", "speex-aec",
+    "speex-codec", "gsm-codec", "ilbc-codec", "g722-codec", "g7221-codec", "l16-codec", "opus",
+    "silk", "bcg729", "opencore-amr", "lyra", "sdl", "ffmpeg", "v4l2", "openh264", "vpx",
+)
+# fmt: on
 DEBIAN_PACKAGES = "g++ make swig libssl-dev uuid-dev xz-utils"
 
 
@@ -198,7 +200,9 @@ def inspect_python(executable: Path) -> Target:
             [str(executable), "-c", question], capture_output=True, check=True, text=True
         )
     except (OSError, subprocess.CalledProcessError) as error:
-        raise BuildError("python", f"{executable}: {error}", "give --python a Python 3.11+") from error
+        raise BuildError(
+            "python", f"{executable}: {error}", "give --python a Python 3.11+"
+        ) from error
     include, platform_include, suffix, abi, platform = json.loads(answer.stdout)
     if not (Path(include) / "Python.h").exists():
         raise BuildError("python", f"no Python.h in {include}", "apt-get install python3-dev")
@@ -321,8 +325,7 @@ def pack(files: dict[str, bytes], version: str, target: Target, out: Path) -> Pa
         "Summary: PJSIP's pjsua2 with OpenTurret's request tap\nLicense: GPL-2.0-or-later\n"
     ).encode()
     contents[f"{info}/WHEEL"] = (
-        "Wheel-Version: 1.0\nGenerator: openturret\nRoot-Is-Purelib: false\n"
-        f"Tag: {target.tag}\n"
+        f"Wheel-Version: 1.0\nGenerator: openturret\nRoot-Is-Purelib: false\nTag: {target.tag}\n"
     ).encode()
     rows = io.StringIO()
     writer = csv.writer(rows, lineterminator="\n")

@@ -233,8 +233,8 @@ pjsip_tx_data *build(pj_pool_t *pool, const RawRequest &request) PJSUA2_THROW(Er
     if (!target)
         PJSUA2_RAISE_ERROR3(PJSIP_EINVALIDURI, "sendRequest", request.targetUri);
 
-    pjsip_from_hdr *from = static_cast<pjsip_from_hdr *>(parse_header(pool, "From", request.from));
-    pjsip_to_hdr *to = static_cast<pjsip_to_hdr *>(parse_header(pool, "To", request.to));
+    pjsip_from_hdr *from = static_cast<pjsip_from_hdr *>(parse_header(pool, "From", request.fromHeader));
+    pjsip_to_hdr *to = static_cast<pjsip_to_hdr *>(parse_header(pool, "To", request.toHeader));
     pjsip_contact_hdr *contact = NULL;
     if (!request.contact.empty())
         contact = static_cast<pjsip_contact_hdr *>(parse_header(pool, "Contact", request.contact));
@@ -285,6 +285,11 @@ struct RequestTap::Impl {
 };
 
 RequestTap::RequestTap() : impl(new Impl) {}
+
+void RequestTap::setLogLevel(int level)
+{
+    pj_log_set_level(level);
+}
 
 RequestTap::~RequestTap()
 {

@@ -35,13 +35,13 @@ struct DialogState {
     DialogState() : localCseq(0), remoteCseq(0), confirmed(false) {}
 };
 
-// A request written out by hand.  `from` and `to` carry their tags.  An empty
-// callId or from tag is invented, a cseq below 1 is drawn at random.
+// A request written out by hand.  fromHeader and toHeader carry their tags.  An empty
+// callId or From tag is invented, a cseq below 1 is drawn at random.
 struct RawRequest {
     std::string method;
     std::string targetUri;
-    std::string from;
-    std::string to;
+    std::string fromHeader;
+    std::string toHeader;
     std::string contact;
     std::string callId;
     int cseq;
@@ -59,6 +59,9 @@ class RequestTap {
 public:
     RequestTap();
     virtual ~RequestTap();
+
+    // PJSIP logs to stdout until libInit tells it otherwise; before libCreate.
+    static void setLogLevel(int level);
 
     // Between libStart and libDestroy.
     void start() PJSUA2_THROW(Error);

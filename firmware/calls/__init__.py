@@ -1,0 +1,1 @@
+"""Calls: SIP signalling, lines and the desk; never a media packet."""

@@ -1,0 +1,831 @@
+"""PJSIP as the one thread that owns it sees it; nothing here may run on another thread.
+
+PJSIP does signalling only: a loop media transport stands where RTP sockets would be, and every
+description that PJSIP writes gets the matrix's address and ports before it leaves.
+
+A callback that raises must not reach C++: each is guarded.  Calls are Python objects whose
+destructor enters PJSIP, so they live in a dictionary of this thread until they are over, are
+deleted outside callbacks, and no exception that leaves this thread carries a frame of theirs.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
+
+from ...hal.wire.json_lines import JsonObject
+from ..wire.errors import WireError
+from ..wire.sdp import rewrite
+from ..wire.sip import NameAddress, Request
+from . import _library as pj
+from .adoption import Adopted, Adoption, advance, answer_for, in_dialog, read_request
+from .errors import AgentError, CallFailedError, UnknownCallError
+from .events import (
+    Account,
+    BodyPart,
+    CallConnected,
+    CallEnded,
+    CallProgress,
+    CallReplaced,
+    Dialog,
+    DialogChanged,
+    Event,
+    IncomingCall,
+    LocalMedia,
+    MediaChanged,
+    NegotiatedMedia,
+    Note,
+    RawRequest,
+    RegistrationChanged,
+    Response,
+)
+
+logger = logging.getLogger(__name__)
+pjsip_logger = logging.getLogger(f"{__package__}.pjsip")
+
+IDLE_WAIT_MS = 1000
+"""How long a wait for network events may last: the tap's wake() ends it early."""
+FICTITIOUS_PORT = 40_000
+"""Given to the loop media transport, never bound, always rewritten."""
+DESTROY_SILENTLY = 3
+"""PJSUA_DESTROY_NO_NETWORK, which SWIG does not export."""
+CODEC_PRIORITIES = {"PCMU/8000/1": 255, "PCMA/8000/1": 254}
+
+P = ParamSpec("P")
+S = TypeVar("S")
+
+
+def guarded(
+    callback: Callable[Concatenate[S, P], None],
+) -> Callable[Concatenate[S, P], None]:
+    """Logs what a callback raises instead of letting it into C++."""
+
+    def call(self: S, /, *args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            callback(self, *args, **kwargs)
+        except Exception:
+            logger.exception("%s", callback.__qualname__)
+
+    functools.update_wrapper(call, callback)
+    return call
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSettings:
+    """How the agent presents itself.
+
+    Attributes:
+        address: The unit's address: both transports are bound to it.
+        port: SIP port, UDP and TCP.
+        user_agent: Written into every request.
+        log_level: PJSIP's own, 1 to 6; 2 is warnings.
+        log_path: Reserved for a SIP trace; None for none.
+    """
+
+    address: str = "127.0.0.1"
+    port: int = 5060
+    user_agent: str = "OpenTurret"
+    log_level: int = 2
+    log_path: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """Everything that shapes an INVITE."""
+
+    call_id: str
+    account: str
+    target: str
+    media: tuple[LocalMedia, ...]
+    headers: tuple[tuple[str, str], ...] = ()
+    parts: tuple[BodyPart, ...] = ()
+    contact_parameters: str = ""
+    offer: str | None = None
+    note: Note | None = None
+
+
+class PjsipLog(pj.LogWriter):
+    """Hands PJSIP's log lines to Python's logging."""
+
+    LEVELS: Mapping[int, int] = {0: logging.ERROR, 1: logging.ERROR, 2: logging.WARNING}
+
+    def write(self, entry: pj.LogEntry) -> None:
+        """Logs one line."""
+        pjsip_logger.log(self.LEVELS.get(entry.level, logging.DEBUG), "%s", entry.msg.rstrip())
+
+
+class Tap(pj.RequestTap):
+    """Shows the user agent what PJSIP cannot place."""
+
+    def __init__(self, owner: UserAgent) -> None:
+        super().__init__()
+        self._owner = owner
+
+    def onRequest(  # noqa: N802
+        self,
+        method: str,
+        call_id: str,
+        from_tag: str,
+        to_tag: str,
+        message: str,
+        source: str,
+    ) -> int:
+        """Returns the status to answer with, 0 to let PJSIP handle it."""
+        try:
+            if to_tag:
+                return self._owner.in_adopted(call_id, from_tag, to_tag, message)
+            return self._owner.admit(method, source)
+        except Exception:
+            logger.exception("request tap")
+            return 0
+
+    @guarded
+    def onResponse(  # noqa: N802
+        self, token: int, status: int, reason: str, message: str
+    ) -> None:
+        """Gives the answer to whoever sent the request."""
+        self._owner.answered(token, Response(status, reason, message))
+
+
+class PjAccount(pj.Account):
+    """An account inside PJSIP."""
+
+    def __init__(self, owner: UserAgent, settings: Account) -> None:
+        super().__init__()
+        self._owner = owner
+        self.settings = settings
+
+    @guarded
+    def onRegState(self, prm: pj.OnRegStateParam) -> None:  # noqa: N802
+        """Reports a registrar's answer."""
+        expires = prm.expiration if prm.code // 100 == 2 else 0
+        self._owner.emit(
+            RegistrationChanged(self.settings.name, prm.code, prm.reason, max(expires, 0))
+        )
+
+    @guarded
+    def onIncomingCall(self, prm: pj.OnIncomingCallParam) -> None:  # noqa: N802
+        """Takes a new call in."""
+        self._owner.take_in(self, prm)
+
+
+class PjCall(pj.Call):
+    """A call inside PJSIP."""
+
+    def __init__(
+        self, account: PjAccount, owner: UserAgent, call_id: str, pj_id: int = pj.PJSUA_INVALID_ID
+    ) -> None:
+        super().__init__(account, pj_id)
+        self.account = account
+        self.call_id = call_id
+        self.media: tuple[LocalMedia, ...] = ()
+        self.offer: str | None = None
+        self.note: JsonObject | None = None
+        self.ended_by_us = False
+        self._owner = owner
+        self._written: Dialog | None = None
+
+    @guarded
+    def onCallSdpCreated(self, prm: pj.OnCallSdpCreatedParam) -> None:  # noqa: N802
+        """Puts the matrix's address and ports into PJSIP's description."""
+        if self.offer is not None and not prm.remSdp.wholeSdp:
+            prm.sdp.wholeSdp = self.offer
+        elif self.media:
+            prm.sdp.wholeSdp = placed(prm.sdp.wholeSdp, self.media)
+
+    @guarded
+    def onCallState(self, prm: pj.OnCallStateParam) -> None:  # noqa: N802
+        """Reports ringing, answered, over."""
+        info = self.getInfo()
+        if info.state == pj.PJSIP_INV_STATE_EARLY:
+            self._owner.emit(CallProgress(self.call_id, info.lastStatusCode, info.lastReason))
+        elif info.state == pj.PJSIP_INV_STATE_CONFIRMED:
+            self.write_down()
+            self._owner.emit(CallConnected(self.call_id, self.dialog()))
+        elif info.state == pj.PJSIP_INV_STATE_DISCONNECTED:
+            self._owner.over(self, info.lastStatusCode, info.lastReason)
+
+    @guarded
+    def onCallMediaState(self, prm: pj.OnCallMediaStateParam) -> None:  # noqa: N802
+        """Reports what offer and answer agreed on."""
+        info = self.getInfo()
+        media = tuple(self._negotiated(each.index, each.status) for each in info.media)
+        self._owner.emit(MediaChanged(self.call_id, media))
+
+    @guarded
+    def onCallTsxState(self, prm: pj.OnCallTsxStateParam) -> None:  # noqa: N802
+        """Notes a 100 Trying, and every change of the dialog for the journal."""
+        if prm.e.type != pj.PJSIP_EVENT_TSX_STATE:
+            return
+        transaction = prm.e.body.tsxState.tsx
+        if transaction.statusCode == 100 and prm.e.body.tsxState.type == pj.PJSIP_EVENT_RX_MSG:
+            self._owner.emit(CallProgress(self.call_id, 100, transaction.statusText))
+        self.write_down()
+
+    @guarded
+    def onCallReplaceRequest(self, prm: pj.OnCallReplaceRequestParam) -> None:  # noqa: N802
+        """Lets the peer take the call over: same media, new dialog."""
+        successor = self._owner.successor(self)
+        prm.newCall = successor
+
+    @guarded
+    def onCallReplaced(self, prm: pj.OnCallReplacedParam) -> None:  # noqa: N802
+        """Reports the take-over."""
+        self._owner.replaced(self)
+
+    def dialog(self) -> Dialog:
+        """Reads the dialog out of PJSIP."""
+        return self._owner.read_dialog(self)
+
+    def write_down(self) -> None:
+        """Sends the dialog to the journal when it is confirmed and has changed."""
+        if self.note is None or self.getInfo().state != pj.PJSIP_INV_STATE_CONFIRMED:
+            return
+        dialog = self.dialog()
+        if dialog == self._written:
+            return
+        self._written = dialog
+        name = self.account.settings.name
+        self._owner.emit(DialogChanged(self.call_id, name, dialog, self.note))
+
+    def annotate(self, note: Note) -> None:
+        """Replaces the note and writes it down."""
+        self.note = dict(note)
+        self._written = None
+        self.write_down()
+
+    def _negotiated(self, index: int, status: int) -> NegotiatedMedia:
+        if status in (0, 4):
+            return NegotiatedMedia(index)
+        try:
+            return negotiated(index, self.getStreamInfo(index))
+        except pj.Error:
+            return NegotiatedMedia(index)
+
+
+def placed(text: str, media: Sequence[LocalMedia]) -> str:
+    """Rewrites a description to where the matrix really listens."""
+    labels = [each.label for each in media if each.label is not None]
+    return rewrite(
+        text,
+        media[0].address,
+        [each.rtp_port for each in media],
+        labels=labels if len(labels) == len(media) else (),
+        direction=media[0].direction,
+    )
+
+
+def split_address(text: str) -> tuple[str, int]:
+    """Splits PJSIP's ``address:port``; an absent one gives port 0.
+
+    >>> split_address('10.20.0.10:4002')
+    ('10.20.0.10', 4002)
+    """
+    address, _, port = text.rpartition(":")
+    return address.strip("[]"), int(port) if port.isdigit() else 0
+
+
+def negotiated(index: int, info: pj.StreamInfo) -> NegotiatedMedia:
+    """Translates PJSIP's view of a stream."""
+    address, port = split_address(info.remoteRtpAddress)
+    _, rtcp_port = split_address(info.remoteRtcpAddress)
+    codec = info.audCodecParam
+    return NegotiatedMedia(
+        index,
+        address,
+        port,
+        rtcp_port or port + 1,
+        info.codecName.upper(),
+        info.txPt,
+        info.audTxEventPt if info.audTxEventPt > 0 else None,
+        (codec.info.frameLen * codec.setting.frmPerPkt) or 20,
+        bool(info.dir & pj.PJMEDIA_DIR_ENCODING) and port > 0,
+        bool(info.dir & pj.PJMEDIA_DIR_DECODING) and port > 0,
+    )
+
+
+def call_parameters(streams: int, status: int = 0) -> pj.CallOpParam:
+    """Returns the parameters of a call of so many audio lines and nothing else."""
+    prm = pj.CallOpParam(True)
+    prm.opt.audioCount, prm.opt.videoCount, prm.opt.textCount = streams, 0, 0
+    prm.statusCode = status
+    return prm
+
+
+def header(name: str, value: str) -> pj.SipHeader:
+    """Returns a header for PJSIP."""
+    made = pj.SipHeader()
+    made.hName, made.hValue = name, value
+    return made
+
+
+def body_part(part: BodyPart) -> pj.SipMultipartPart:
+    """Returns a body part for PJSIP."""
+    made = pj.SipMultipartPart()
+    made.contentType.type, _, made.contentType.subType = part.content_type.partition("/")
+    made.body = part.body
+    for name, value in part.headers:
+        made.headers.append(header(name, value))
+    return made
+
+
+def add_content(
+    prm: pj.CallOpParam, headers: Sequence[tuple[str, str]], parts: Sequence[BodyPart]
+) -> None:
+    """Adds headers and body parts to a message."""
+    for name, value in headers:
+        prm.txOption.headers.append(header(name, value))
+    if parts:
+        content = prm.txOption.multipartContentType
+        content.type, content.subType = "multipart", "mixed"
+    for part in parts:
+        prm.txOption.multipartParts.append(body_part(part))
+
+
+def raw(request: RawRequest) -> pj.RawRequest:
+    """Returns a raw request for the tap."""
+    made = pj.RawRequest()
+    made.method, made.targetUri = request.method, request.target
+    made.fromHeader, made.toHeader = request.from_header, request.to_header
+    made.callId, made.cseq, made.contact = request.sip_call_id, request.cseq, request.contact
+    made.contentType, made.body = request.content_type, request.body
+    made.username, made.password = request.username, request.password
+    for route in request.route_set:
+        made.routeSet.append(route)
+    for name, value in request.headers:
+        made.headers.append(header(name, value))
+    return made
+
+
+def endpoint_settings(settings: AgentSettings, writer: PjsipLog) -> pj.EpConfig:
+    """Returns PJSIP's settings: no thread, no socket and no sound of its own."""
+    config = pj.EpConfig()
+    config.uaConfig.threadCnt = 0
+    config.uaConfig.mainThreadOnly = True
+    config.uaConfig.maxCalls = 64
+    config.uaConfig.userAgent = settings.user_agent
+    config.uaConfig.mwiUnsolicitedEnabled = False
+    config.medConfig.threadCnt = 0
+    config.medConfig.hasIoqueue = False
+    config.medConfig.clockRate = config.medConfig.sndClockRate = 8000
+    config.medConfig.noVad = True
+    config.logConfig.level = config.logConfig.consoleLevel = settings.log_level
+    config.logConfig.msgLogging = int(settings.log_level > 4)
+    writer.__disown__()
+    config.logConfig.writer = writer
+    return config
+
+
+def account_settings(account: Account) -> pj.AccountConfig:
+    """Returns PJSIP's settings of an account.
+
+    The Contact always names the port that we listen on, also over TCP: after a restart the
+    peer of an old dialog must still find us.
+    """
+    config = pj.AccountConfig()
+    config.idUri = account.identity
+    config.mediaConfig.useLoopMedTp = True
+    config.mediaConfig.transportConfig.port = FICTITIOUS_PORT
+    config.callConfig.timerUse = pj.PJSUA_SIP_TIMER_INACTIVE
+    config.mwiConfig.enabled = False
+    nat = config.natConfig
+    nat.contactRewriteUse = nat.viaRewriteUse = nat.sdpNatRewriteUse = 0
+    nat.contactUseSrcPort = nat.sipOutboundUse = nat.udpKaIntervalSec = 0
+    if account.username:
+        info = pj.AuthCredInfo("digest", "*", account.username, 0, account.password)
+        config.sipConfig.authCreds.append(info)
+    add_registrar(config, account)
+    return config
+
+
+def add_registrar(config: pj.AccountConfig, account: Account) -> None:
+    """Adds the registrar; PJSIP refreshes, we retry."""
+    if account.registrar is None:
+        return
+    config.regConfig.registrarUri = f"{account.registrar};transport={account.transport}"
+    config.regConfig.registerOnAdd = True
+    config.regConfig.timeoutSec = account.expires_s
+    config.regConfig.retryIntervalSec = config.regConfig.firstRetryIntervalSec = 0
+
+
+def _ignore(event: Event) -> None:
+    """Takes an event that nobody may hear any more."""
+    del event
+
+
+class UserAgent:
+    """PJSIP's one endpoint with its accounts, calls and adopted dialogs.
+
+    Args:
+        settings: How it presents itself.
+        emit: Gets every event, on this thread.
+        new_call_id: Makes up our id of a call that comes in.
+    """
+
+    def __init__(
+        self,
+        settings: AgentSettings,
+        emit: Callable[[Event], None],
+        new_call_id: Callable[[], str],
+    ) -> None:
+        self.emit = emit
+        self.tap: Tap | None = None
+        self._settings = settings
+        self._new_call_id = new_call_id
+        self._endpoint: pj.Endpoint | None = None
+        self._accounts: dict[str, PjAccount] = {}
+        self._calls: dict[str, PjCall] = {}
+        self._finished: list[PjCall] = []
+        self._successors: dict[str, PjCall] = {}
+        self._adoption = Adoption()
+        self._waiting: dict[int, Callable[[Response], None]] = {}
+        self._last_token = 0
+        self._sources: frozenset[str] | None = None
+
+    # ------------------------------------------------------------ life
+
+    def open(self) -> None:
+        """Starts PJSIP and binds its transports.
+
+        Raises:
+            AgentError: PJSIP refused, for example because the port is taken.
+        """
+        pj.RequestTap.setLogLevel(self._settings.log_level)
+        self._endpoint = endpoint = pj.Endpoint()
+        try:
+            endpoint.libCreate()
+            endpoint.libInit(endpoint_settings(self._settings, PjsipLog()))
+            self._bind(endpoint)
+            endpoint.libStart()
+            self.tap = Tap(self)
+            self.tap.start()
+        except pj.Error as error:
+            reason = error.info()
+            self.close()
+            raise AgentError(f"SIP at {self._place()}: {reason}") from None
+        endpoint.audDevManager().setNoDev()
+        for codec in endpoint.codecEnum2():
+            endpoint.codecSetPriority(codec.codecId, CODEC_PRIORITIES.get(codec.codecId, 0))
+
+    def close(self, *, hang_up: bool = False) -> None:
+        """Ends PJSIP.
+
+        Args:
+            hang_up: Ends the calls and registrations too; otherwise nothing is sent and nothing
+                is reported, and the journal keeps the dialogs for the next process.
+        """
+        if not hang_up:
+            self.emit = _ignore
+        if self.tap is not None:
+            self.tap.stop()
+        self.tap = None
+        for call in self._calls.values():
+            call.ended_by_us = True
+        if self._endpoint is not None:
+            self._endpoint.libDestroy(0 if hang_up else DESTROY_SILENTLY)
+        self._calls.clear()
+        self._successors.clear()
+        self._finished.clear()
+        self._accounts.clear()
+        self._endpoint = None
+
+    def wait(self) -> None:
+        """Handles what the network brought, or waits for it; then buries what is over."""
+        if self._endpoint is not None:
+            self._endpoint.libHandleEvents(IDLE_WAIT_MS)
+        self._finished.clear()
+
+    def _place(self) -> str:
+        return f"{self._settings.address}:{self._settings.port}"
+
+    def _bind(self, endpoint: pj.Endpoint) -> None:
+        config = pj.TransportConfig()
+        config.port = self._settings.port
+        config.boundAddress = config.publicAddress = self._settings.address
+        endpoint.transportCreate(pj.PJSIP_TRANSPORT_UDP, config)
+        endpoint.transportCreate(pj.PJSIP_TRANSPORT_TCP, config)
+
+    # ------------------------------------------------------------ accounts
+
+    def add_account(self, settings: Account) -> None:
+        """Adds an account, or replaces the one of that name; registers when it has a registrar.
+
+        Raises:
+            AgentError: PJSIP refused.
+        """
+        self.remove_account(settings.name)
+        account = PjAccount(self, settings)
+        try:
+            account.create(account_settings(settings))
+        except pj.Error as error:
+            raise AgentError(f"account {settings.name}: {error.info()}") from None
+        self._accounts[settings.name] = account
+
+    def remove_account(self, name: str) -> None:
+        """Unregisters and removes an account; nothing when there is none."""
+        account = self._accounts.pop(name, None)
+        if account is not None:
+            account.shutdown()
+
+    def register(self, name: str) -> None:
+        """Sends a REGISTER now.
+
+        Raises:
+            AgentError: There is no such account, or PJSIP refused.
+        """
+        try:
+            self._account(name).setRegistration(True)
+        except pj.Error as error:
+            raise AgentError(f"account {name}: {error.info()}") from None
+
+    def _account(self, name: str) -> PjAccount:
+        account = self._accounts.get(name)
+        if account is None:
+            raise AgentError(f"there is no account {name!r}")
+        return account
+
+    # ------------------------------------------------------------ calls
+
+    def invite(self, invitation: Invitation) -> None:
+        """Sends an INVITE.
+
+        Raises:
+            CallFailedError: PJSIP could not send it.
+            AgentError: There is no such account.
+        """
+        account = self._account(invitation.account)
+        call = PjCall(account, self, invitation.call_id)
+        call.media, call.offer = invitation.media, invitation.offer
+        call.note = None if invitation.note is None else dict(invitation.note)
+        prm = call_parameters(len(invitation.media))
+        add_content(prm, invitation.headers, invitation.parts)
+        if invitation.contact_parameters:
+            prm.txOption.contactUri = self._contact(account, invitation)
+        self._calls[invitation.call_id] = call
+        try:
+            call.makeCall(invitation.target, prm)
+        except pj.Error as error:
+            self._calls.pop(invitation.call_id, None)
+            self._finished.append(call)
+            raise CallFailedError(f"{invitation.target}: {error.info()}", 503) from None
+
+    def reinvite(
+        self,
+        call_id: str,
+        media: tuple[LocalMedia, ...] | None,
+        headers: Sequence[tuple[str, str]],
+        parts: Sequence[BodyPart],
+    ) -> None:
+        """Offers again inside the dialog, with held media live again.
+
+        Raises:
+            UnknownCallError: There is no such call in PJSIP.
+            AgentError: PJSIP refused, for example while another offer is open.
+        """
+        call = self._call(call_id)
+        call.media = media or call.media
+        prm = call_parameters(len(call.media))
+        prm.opt.flag |= pj.PJSUA_CALL_UNHOLD
+        add_content(prm, headers, parts)
+        self._do(call, lambda: call.reinvite(prm))
+
+    def hold(self, call_id: str) -> None:
+        """Offers sendonly (RFC 3264 section 8.4).
+
+        Raises:
+            UnknownCallError: There is no such call in PJSIP.
+            AgentError: PJSIP refused.
+        """
+        call = self._call(call_id)
+        self._do(call, lambda: call.setHold(call_parameters(len(call.media))))
+
+    def answer(
+        self, call_id: str, status: int, media: tuple[LocalMedia, ...], note: Note | None
+    ) -> None:
+        """Answers an incoming call: 180 rings, 200 takes it.
+
+        Raises:
+            UnknownCallError: There is no such call.
+            AgentError: PJSIP refused.
+        """
+        call = self._call(call_id)
+        call.media = media or call.media
+        call.note = call.note if note is None else dict(note)
+        self._do(call, lambda: call.answer(call_parameters(max(len(call.media), 1), status)))
+
+    def hang_up(self, call_id: str, status: int) -> None:
+        """Ends a call, whatever its state: CANCEL, BYE or refusal; an adopted one by hand.
+
+        Raises:
+            UnknownCallError: There is no such call.
+            AgentError: PJSIP refused.
+        """
+        if call_id in self._adoption:
+            self._end_adopted(self._adoption[call_id])
+            return
+        call = self._call(call_id)
+        call.ended_by_us = True
+        self._do(call, lambda: call.hangup(call_parameters(0, status)))
+
+    def annotate(self, call_id: str, note: Note) -> None:
+        """Replaces the note of a call; nothing when the call has just ended."""
+        if call_id in self._adoption:
+            self._keep(replace(self._adoption[call_id], note=note))
+        elif call_id in self._calls:
+            self._calls[call_id].annotate(note)
+
+    def dialog(self, call_id: str) -> Dialog:
+        """Returns the dialog of a call.
+
+        Raises:
+            UnknownCallError: There is no such call, or it has no dialog yet.
+        """
+        if call_id in self._adoption:
+            return self._adoption[call_id].dialog
+        try:
+            return self.read_dialog(self._call(call_id))
+        except pj.Error:
+            raise UnknownCallError(f"call {call_id} has no dialog") from None
+
+    def _call(self, call_id: str) -> PjCall:
+        call = self._calls.get(call_id)
+        if call is None:
+            raise UnknownCallError(f"there is no call {call_id!r}")
+        return call
+
+    def _do(self, call: PjCall, action: Callable[[], None]) -> None:
+        try:
+            action()
+        except pj.Error as error:
+            raise AgentError(f"call {call.call_id}: {error.info()}") from None
+
+    def _contact(self, account: PjAccount, invitation: Invitation) -> str:
+        user = account.settings.identity.removeprefix("sip:").rpartition("@")[0]
+        carrier = ";transport=tcp" if "transport=tcp" in invitation.target.lower() else ""
+        who = f"{user}@" if user else ""
+        return f"<sip:{who}{self._place()}{carrier}>{invitation.contact_parameters}"
+
+    # ------------------------------------------------------------ what PJSIP reports
+
+    def take_in(self, account: PjAccount, prm: pj.OnIncomingCallParam) -> None:
+        """Makes a call of an INVITE."""
+        call = PjCall(account, self, self._new_call_id(), prm.callId)
+        self._calls[call.call_id] = call
+        request = read_request(prm.rdata.wholeMsg)
+        try:
+            self.emit(incoming(call, request, prm.rdata.srcAddress))
+        except (WireError, AttributeError) as error:
+            logger.warning("INVITE from %s refused: %s", prm.rdata.srcAddress, error)
+            self.hang_up(call.call_id, 400)
+
+    def over(self, call: PjCall, status: int, reason: str) -> None:
+        """Reports the end of a call and lets go of it once the callback is through."""
+        known = self._calls.pop(call.call_id, None)
+        if known is None:
+            return
+        self._finished.append(call)
+        self.emit(CallEnded(call.call_id, status, reason, not call.ended_by_us))
+
+    def successor(self, call: PjCall) -> PjCall:
+        """Returns a call with the same media for the dialog that replaces this one's."""
+        made = PjCall(call.account, self, self._new_call_id())
+        made.media, made.note = call.media, call.note
+        self._successors[call.call_id] = made
+        return made
+
+    def replaced(self, call: PjCall) -> None:
+        """Puts the successor in the place of the call."""
+        made = self._successors.pop(call.call_id, None)
+        if made is None:
+            return
+        self._calls[made.call_id] = made
+        self.emit(CallReplaced(call.call_id, made.call_id))
+
+    def read_dialog(self, call: PjCall) -> Dialog:
+        """Reads the dialog of a call out of PJSIP."""
+        if self.tap is None:
+            raise UnknownCallError(f"call {call.call_id} has no dialog")
+        state = self.tap.dialogState(call.getId())
+        return Dialog(
+            state.callId,
+            state.localUri,
+            state.localTag,
+            state.remoteUri,
+            state.remoteTag,
+            state.remoteTarget,
+            state.localContact,
+            state.localCseq,
+            state.remoteCseq,
+            tuple(state.routeSet),
+            state.supported,
+            state.allow,
+            state.transport,
+        )
+
+    # ------------------------------------------------------------ raw requests
+
+    def send(self, request: RawRequest, done: Callable[[Response], None]) -> None:
+        """Sends a raw request; ``done`` gets the final answer.
+
+        Raises:
+            AgentError: It could not be built or sent.
+        """
+        if self.tap is None:
+            raise AgentError("PJSIP is not running")
+        self._last_token += 1
+        self._waiting[self._last_token] = done
+        try:
+            self.tap.sendRequest(raw(request), self._last_token)
+        except pj.Error as error:
+            del self._waiting[self._last_token]
+            raise AgentError(f"{request.method} {request.target}: {error.info()}") from None
+
+    def answered(self, token: int, response: Response) -> None:
+        """Gives an answer to whoever waits for it."""
+        done = self._waiting.pop(token, None)
+        if done is not None:
+            done(response)
+
+    # ------------------------------------------------------------ adopted dialogs
+
+    def allow_only(self, sources: frozenset[str] | None) -> None:
+        """Refuses new calls from other addresses with 403; None allows all."""
+        self._sources = sources
+
+    def admit(self, method: str, source: str) -> int:
+        """Returns 0 for a request outside a dialog that may come in, else a status."""
+        if method != "INVITE" or self._sources is None:
+            return 0
+        address, _ = split_address(source)
+        if address in self._sources:
+            return 0
+        logger.warning("INVITE from %s refused: not one of the configured servers", source)
+        return 403
+
+    def adopt(self, adopted: Adopted) -> None:
+        """Keeps a dialog that outlived the process that made it."""
+        self._keep(adopted)
+
+    def in_adopted(self, sip_call_id: str, from_tag: str, to_tag: str, message: str) -> int:
+        """Answers a request inside an adopted dialog; 0 when it is none of ours."""
+        adopted = self._adoption.find(sip_call_id, local_tag=to_tag, remote_tag=from_tag)
+        request = read_request(message) if adopted else None
+        if adopted is None or request is None:
+            return 0
+        status = answer_for(request, adopted)
+        if status == 500:
+            return status
+        self._keep(advance(adopted, request.cseq.number))
+        if status == 200 and request.method == "BYE":
+            self._drop(adopted.call_id, CallEnded(adopted.call_id, 200, "BYE", by_peer=True))
+        return status or 1
+
+    def _keep(self, adopted: Adopted) -> None:
+        self._adoption.keep(adopted)
+        self.emit(
+            DialogChanged(adopted.call_id, adopted.account, adopted.dialog, dict(adopted.note))
+        )
+
+    def _drop(self, call_id: str, event: CallEnded) -> None:
+        if call_id in self._adoption:
+            self._adoption.drop(call_id)
+            self.emit(event)
+
+    def _end_adopted(self, adopted: Adopted) -> None:
+        account = self._accounts.get(adopted.account)
+        request = in_dialog("BYE", adopted.dialog)
+        if account is not None:
+            settings = account.settings
+            request = replace(request, username=settings.username, password=settings.password)
+        self._keep(replace(adopted, dialog=replace(adopted.dialog, local_cseq=request.cseq)))
+
+        def done(response: Response) -> None:
+            ended = CallEnded(adopted.call_id, response.status, response.reason, by_peer=False)
+            self._drop(adopted.call_id, ended)
+
+        self.send(request, done)
+
+
+def incoming(call: PjCall, request: Request | None, source: str) -> IncomingCall:
+    """Reads who calls out of an INVITE.
+
+    Raises:
+        WireError: It cannot be read.
+    """
+    if request is None:
+        raise WireError("the INVITE cannot be read")
+    sender: NameAddress = request.sender
+    return IncomingCall(
+        call.call_id,
+        call.account.settings.name,
+        request.call_id,
+        sender.uri,
+        sender.display,
+        request.recipient.uri,
+        source,
+        (request.part("application/sdp") or b"").decode("utf-8", "surrogateescape"),
+    )
