@@ -13,11 +13,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..errors import FirmwareError
+
 if TYPE_CHECKING:
     from .sip import Request, Response
 
 
-class WireError(Exception):
+class WireError(FirmwareError):
     """Anything that the wire formats refuse."""
 
 

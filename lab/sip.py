@@ -1,0 +1,764 @@
+"""A small SIP user agent for the bench: listens on UDP and TCP, answers calls, ends calls.
+
+RFC 3261 without authentication, forking and TLS; RFC 3581 (rport), RFC 3891 (Replaces).  What a
+call means is the business of a `CallHandler`; this module keeps transactions and dialogs and
+refuses what RFC 4475 says must be refused.  It places no calls of its own but in-dialog requests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from ..firmware.wire.errors import MalformedError, SipMessageError, WireError
+from ..firmware.wire.sip import (
+    CSeq,
+    Headers,
+    Message,
+    NameAddress,
+    Replaces,
+    Request,
+    Response,
+    SipUri,
+    Via,
+    frame_length,
+    parse_message,
+    uri_scheme,
+)
+from .errors import LabError
+
+logger = logging.getLogger(__name__)
+
+T1_S, T2_S, GIVE_UP_S = 0.5, 4.0, 32.0
+MAX_CONNECTIONS = 64
+MAX_TRANSACTIONS = 8_192
+MAX_DIALOGS = 512
+ALLOWED = ("INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "UPDATE")
+KNOWN = (
+    *ALLOWED,
+    "REGISTER",
+    "INFO",
+    "PRACK",
+    "SUBSCRIBE",
+    "NOTIFY",
+    "MESSAGE",
+    "REFER",
+    "PUBLISH",
+)
+_REASONS = {
+    100: "Trying",
+    200: "OK",
+    400: "Bad Request",
+    403: "Forbidden",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    415: "Unsupported Media Type",
+    416: "Unsupported URI Scheme",
+    420: "Bad Extension",
+    421: "Extension Required",
+    481: "Call/Transaction Does Not Exist",
+    486: "Busy Here",
+    488: "Not Acceptable Here",
+    500: "Server Internal Error",
+    501: "Not Implemented",
+    503: "Service Unavailable",
+    505: "Version Not Supported",
+    513: "Message Too Large",
+    603: "Decline",
+}
+
+
+class SipRefusedError(LabError):
+    """A handler refuses a request.
+
+    Attributes:
+        status: the status to answer with.
+        headers: headers to add to the answer.
+    """
+
+    def __init__(self, status: int, text: str, *headers: tuple[str, str]) -> None:
+        super().__init__(text)
+        self.status = status
+        self.headers = headers
+
+
+class NoAnswerError(LabError, TimeoutError):
+    """The peer did not answer a request in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Where a message came from, and so where its answer goes.
+
+    Attributes:
+        transport: ``UDP`` or ``TCP``.
+        address: IP address.
+        port: port.
+        connection: the TCP connection, None over UDP.
+    """
+
+    transport: str
+    address: str
+    port: int
+    connection: asyncio.WriteTransport | None = None
+
+
+@dataclass(slots=True)
+class Dialog:
+    """One dialog as the called side sees it (RFC 3261 section 12.1.1).
+
+    Attributes:
+        call_id: Call-ID.
+        local_tag: our tag.
+        remote_tag: the caller's tag.
+        local_uri: our address, as the caller wrote it in To.
+        remote_uri: the caller's address.
+        user: user part of the request URI: which line was called.
+        target: where in-dialog requests of ours go to.
+        routes: route set of in-dialog requests of ours.
+        peer: where the last request came from.
+        remote_cseq: last sequence number of the caller.
+        local_cseq: last sequence number of ours.
+        ended: nothing may be sent in it any more.
+    """
+
+    call_id: str
+    local_tag: str
+    remote_tag: str
+    local_uri: str
+    remote_uri: str
+    user: str
+    target: str
+    routes: tuple[str, ...]
+    peer: Peer
+    remote_cseq: int
+    local_cseq: int = 0
+    ended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What to answer to a request.
+
+    Attributes:
+        status: 200 to 699.
+        headers: headers to add.
+        body: body bytes.
+        content_type: type of the body.
+    """
+
+    status: int = 200
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    content_type: str = "application/sdp"
+
+
+class CallHandler(Protocol):
+    """What a server does with its calls.
+
+    Every method may raise `SipRefusedError` or any `WireError` (answered with 400).
+    """
+
+    def invited(self, dialog: Dialog, invite: Request, replaced: Dialog | None) -> Answer:
+        """Answers a new call; ``replaced`` is the dialog that it takes over, if any."""
+        ...
+
+    def updated(self, dialog: Dialog, request: Request) -> Answer:
+        """Answers a re-INVITE or UPDATE."""
+        ...
+
+    def ended(self, dialog: Dialog) -> None:
+        """Hears that the call is over, whoever ended it."""
+        ...
+
+
+@dataclass(slots=True)
+class SipCounters:
+    """What came in, for the server's status."""
+
+    requests: int = 0
+    responses: int = 0
+    malformed: int = 0
+    refused: int = 0
+    retransmitted: int = 0
+
+
+class _Retry:
+    """Sends again and again, twice as late each time up to T2, until stopped or given up."""
+
+    def __init__(self, send: Callable[[], None], give_up: Callable[[], None]) -> None:
+        self._send, self._give_up = send, give_up
+        self._loop = asyncio.get_running_loop()
+        self._deadline = self._loop.time() + GIVE_UP_S
+        self._interval = T1_S
+        self._timer = self._loop.call_later(T1_S, self._fire)
+
+    def stop(self) -> None:
+        self._timer.cancel()
+
+    def _fire(self) -> None:
+        if self._loop.time() >= self._deadline:
+            self._give_up()
+            return
+        self._send()
+        self._interval = min(2 * self._interval, T2_S)
+        self._timer = self._loop.call_later(self._interval, self._fire)
+
+
+@dataclass(slots=True)
+class _Transaction:
+    """A request that was answered; the answer is kept for its retransmissions."""
+
+    data: bytes
+    peer: Peer
+    retry: _Retry | None = None
+
+
+@dataclass(slots=True)
+class _Pending:
+    """A request of ours that waits for its final answer."""
+
+    future: asyncio.Future[Response]
+    retry: _Retry | None = None
+
+
+class SipServer:
+    """A user agent at one address and port, over UDP and TCP.
+
+    Args:
+        handler: what to do with calls.
+        address: address to listen on.
+        port: port to listen on, 0 for any free one.
+        name: what it calls itself in the headers Server and User-Agent.
+        extensions: option tags that it supports.
+    """
+
+    def __init__(
+        self,
+        handler: CallHandler,
+        *,
+        address: str,
+        port: int = 5060,
+        name: str = "OpenTurret bench",
+        extensions: tuple[str, ...] = ("replaces",),
+    ) -> None:
+        self._handler = handler
+        self.address, self.port, self._name = address, port, name
+        self._extensions = extensions
+        self.counters = SipCounters()
+        self._dialogs: dict[tuple[str, str], Dialog] = {}
+        self._answered: dict[tuple[str, ...], _Transaction] = {}
+        self._waiting_for_ack: dict[tuple[str, str, int], _Retry] = {}
+        self._pending: dict[str, _Pending] = {}
+        self._connections: set[asyncio.WriteTransport] = set()
+        self._udp: asyncio.DatagramTransport | None = None
+        self._tcp: asyncio.Server | None = None
+
+    # ------------------------------------------------------------------ life
+
+    async def start(self) -> None:
+        """Start to listen; afterwards ``port`` says where.
+
+        Raises:
+            OSError: the address or port cannot be had.
+        """
+        loop = asyncio.get_running_loop()
+        tcp = await loop.create_server(lambda: _Stream(self), self.address, self.port)
+        self._tcp = tcp
+        self.port = int(tcp.sockets[0].getsockname()[1])
+        try:
+            self._udp, _ = await loop.create_datagram_endpoint(
+                lambda: _Datagrams(self), (self.address, self.port)
+            )
+        except OSError:
+            tcp.close()
+            raise
+
+    async def close(self) -> None:
+        """End every call with a BYE and stop listening."""
+        for dialog in tuple(self._dialogs.values()):
+            self.hang_up(dialog)
+        for each in self._pending.values():
+            _stop(each.retry)
+            each.future.cancel()
+        for transaction in self._answered.values():
+            _stop(transaction.retry)
+        if self._udp is not None:
+            self._udp.close()
+        if self._tcp is not None:
+            self._tcp.close()
+        for connection in tuple(self._connections):
+            connection.close()
+        await asyncio.sleep(0)
+
+    @property
+    def dialogs(self) -> tuple[Dialog, ...]:
+        """The dialogs that are up."""
+        return tuple(self._dialogs.values())
+
+    # ------------------------------------------------------------------ what comes in
+
+    def connected(self, transport: asyncio.WriteTransport) -> bool:
+        """Take note of a TCP connection; False when there are too many."""
+        if len(self._connections) >= MAX_CONNECTIONS:
+            return False
+        self._connections.add(transport)
+        return True
+
+    def disconnected(self, transport: asyncio.WriteTransport) -> None:
+        """Forget a TCP connection."""
+        self._connections.discard(transport)
+
+    def receive(self, data: bytes, peer: Peer) -> None:
+        """Take one whole message from the wire; never raises."""
+        if not data.strip(b"\r\n\0 "):
+            return
+        try:
+            message = parse_message(data)
+        except SipMessageError as error:
+            self._refuse_unreadable(error, peer)
+            return
+        self._dispatch(message, peer)
+
+    def _dispatch(self, message: Message, peer: Peer) -> None:
+        try:
+            if isinstance(message, Response):
+                self._take_response(message)
+            else:
+                self._take_request(message, peer)
+        except WireError as error:
+            self.counters.malformed += 1
+            logger.info("dropped a message from %s: %s", peer.address, error)
+
+    def _refuse_unreadable(self, error: SipMessageError, peer: Peer) -> None:
+        self.counters.malformed += 1
+        logger.info("unreadable message from %s: %s", peer.address, error)
+        if isinstance(error.head, Request) and error.head.method != "ACK":
+            try:
+                self._send(bytes(self._response(error.head, Answer(error.status), peer)), peer)
+            except WireError as further:
+                logger.info("it cannot be answered: %s", further)
+
+    def _take_response(self, response: Response) -> None:
+        self.counters.responses += 1
+        branch = response.vias[0].branch if response.vias else None
+        pending = self._pending.get(branch or "")
+        if pending is not None and response.status >= 200 and not pending.future.done():
+            _stop(pending.retry)
+            pending.future.set_result(response)
+
+    def _take_request(self, request: Request, peer: Peer) -> None:
+        self.counters.requests += 1
+        key = _transaction_key(request, peer)
+        if request.method == "ACK":
+            self._take_ack(request, key)
+            return
+        known = self._answered.get(key)
+        if known is not None:
+            self.counters.retransmitted += 1
+            self._send(known.data, known.peer)
+            return
+        dialog, answer = self._decide(request, peer)
+        self._answer(request, key, answer, peer, dialog)
+
+    def _take_ack(self, request: Request, key: tuple[str, ...]) -> None:
+        failed = self._answered.get(key)
+        if failed is not None:
+            _stop(failed.retry)
+        tag = request.recipient.tag or ""
+        _stop(self._waiting_for_ack.pop((request.call_id, tag, request.cseq.number), None))
+
+    # ------------------------------------------------------------------ deciding
+
+    def _decide(self, request: Request, peer: Peer) -> tuple[Dialog | None, Answer]:
+        """Answer a request; never lets a handler's error out."""
+        try:
+            check_request(request, self._extensions)
+            return self._serve(request, peer)
+        except SipRefusedError as error:
+            self.counters.refused += 1
+            logger.info("%s refused with %d: %s", request.method, error.status, error)
+            return None, Answer(error.status, error.headers)
+        except WireError as error:
+            self.counters.malformed += 1
+            logger.info("%s is malformed: %s", request.method, error)
+            return None, Answer(400)
+        except Exception:
+            logger.exception("%s could not be served", request.method)
+            return None, Answer(500)
+
+    def _serve(self, request: Request, peer: Peer) -> tuple[Dialog | None, Answer]:
+        if request.method == "CANCEL":
+            return None, self._cancel(request, peer)
+        if request.recipient.tag is not None:
+            return self._serve_in_dialog(request, peer)
+        if request.method == "OPTIONS":
+            return None, Answer(200, (("Accept", "application/sdp"),))
+        if request.method == "INVITE":
+            return self._serve_invite(request, peer)
+        raise SipRefusedError(481, f"{request.method} outside of a dialog")
+
+    def _cancel(self, request: Request, peer: Peer) -> Answer:
+        key = ("INVITE", *_transaction_key(request, peer)[1:])
+        return Answer(200 if key in self._answered else 481)
+
+    def _serve_in_dialog(self, request: Request, peer: Peer) -> tuple[Dialog, Answer]:
+        dialog = self._dialogs.get((request.call_id, request.recipient.tag or ""))
+        if dialog is None or dialog.remote_tag != (request.sender.tag or ""):
+            raise SipRefusedError(481, f"{request.method} for a dialog that is not there")
+        if request.cseq.number < dialog.remote_cseq:
+            raise SipRefusedError(500, "the sequence number went back (section 12.2.2)")
+        dialog.remote_cseq, dialog.peer = request.cseq.number, peer
+        if request.method == "BYE":
+            self._forget(dialog)
+            return dialog, Answer(200)
+        if request.method == "OPTIONS":
+            return dialog, Answer(200, (("Accept", "application/sdp"),))
+        if request.contact is not None:
+            dialog.target = request.contact.uri
+        return dialog, self._handler.updated(dialog, request)
+
+    def _serve_invite(self, request: Request, peer: Peer) -> tuple[Dialog, Answer]:
+        if len(self._dialogs) >= MAX_DIALOGS:
+            raise SipRefusedError(503, f"{MAX_DIALOGS} calls are up")
+        replaced = self._replaced(request, peer)
+        dialog = _new_dialog(request, peer)
+        answer = self._handler.invited(dialog, request, replaced)
+        if answer.status < 300:
+            self._dialogs[dialog.call_id, dialog.local_tag] = dialog
+            if replaced is not None:
+                self.hang_up(replaced)
+        return dialog, answer
+
+    def _replaced(self, request: Request, peer: Peer) -> Dialog | None:
+        if not request.headers.all("Replaces"):
+            return None
+        wanted = Replaces.parse(request.headers.only("Replaces"))
+        old = self._dialogs.get((wanted.call_id, wanted.to_tag))
+        if old is None or old.remote_tag != wanted.from_tag:
+            raise SipRefusedError(481, "Replaces names a dialog that is not there")
+        if wanted.early_only:
+            raise SipRefusedError(486, "Replaces wants an early dialog, this one is confirmed")
+        if request.sender.uri != old.remote_uri and peer.address != old.peer.address:
+            raise SipRefusedError(403, "only the same party may replace a call")
+        return old
+
+    def _forget(self, dialog: Dialog) -> None:
+        if dialog.ended:
+            return
+        dialog.ended = True
+        self._dialogs.pop((dialog.call_id, dialog.local_tag), None)
+        self._handler.ended(dialog)
+
+    # ------------------------------------------------------------------ answering
+
+    def _answer(
+        self,
+        request: Request,
+        key: tuple[str, ...],
+        answer: Answer,
+        peer: Peer,
+        dialog: Dialog | None,
+    ) -> None:
+        response = self._response(request, answer, peer, dialog)
+        back = self._way_back(request, peer)
+        transaction = _Transaction(bytes(response), back)
+        self._remember(key, transaction)
+        self._send(transaction.data, back)
+        if request.method != "INVITE":
+            return
+        if answer.status < 300 and dialog is not None:
+            self._wait_for_ack(request, transaction, dialog)
+        elif peer.transport == "UDP":
+            transaction.retry = _Retry(lambda: self._send(transaction.data, back), lambda: None)
+
+    def _remember(self, key: tuple[str, ...], transaction: _Transaction) -> None:
+        if len(self._answered) >= MAX_TRANSACTIONS:
+            oldest = next(iter(self._answered))
+            _stop(self._answered.pop(oldest).retry)
+        self._answered[key] = transaction
+        loop = asyncio.get_running_loop()
+        loop.call_later(GIVE_UP_S, self._answered.pop, key, None)
+
+    def _wait_for_ack(self, request: Request, transaction: _Transaction, dialog: Dialog) -> None:
+        """Retransmit a 2xx until its ACK comes (section 13.3.1.4), over TCP as well."""
+        key = (dialog.call_id, dialog.local_tag, request.cseq.number)
+
+        def give_up() -> None:
+            self._waiting_for_ack.pop(key, None)
+            logger.warning("no ACK in call %s: hanging up", dialog.call_id)
+            self.hang_up(dialog)
+
+        self._waiting_for_ack[key] = transaction.retry = _Retry(
+            lambda: self._send(transaction.data, transaction.peer), give_up
+        )
+
+    def _response(
+        self, request: Request, answer: Answer, peer: Peer, dialog: Dialog | None = None
+    ) -> Response:
+        headers = _answer_headers(request, peer, dialog)
+        headers = headers.added("Server", self._name)
+        headers = headers.added("Allow", ", ".join(ALLOWED))
+        headers = headers.added("Supported", ", ".join(self._extensions))
+        if dialog is not None and answer.status < 300 and request.method != "BYE":
+            headers = headers.added("Contact", self._contact(peer, dialog.user))
+        for name, value in answer.headers:
+            headers = headers.added(name, value)
+        if answer.body:
+            headers = headers.added("Content-Type", answer.content_type)
+        reason = _REASONS.get(answer.status, "Refused")
+        return Response(headers, answer.body, status=answer.status, reason=reason)
+
+    def _contact(self, peer: Peer, user: str) -> str:
+        transport = ";transport=tcp" if peer.transport == "TCP" else ""
+        place = f"{user}@" if user else ""
+        return f"<sip:{place}{self.address}:{self.port}{transport}>"
+
+    def _way_back(self, request: Request, peer: Peer) -> Peer:
+        """Where a response over UDP goes (section 18.2.2, RFC 3581)."""
+        via = request.vias[0]
+        if peer.transport == "TCP" or via.parameter("rport") is not None:
+            return peer
+        return replace(peer, port=via.port or 5060)
+
+    def _send(self, data: bytes, peer: Peer) -> None:
+        if peer.connection is not None:
+            if not peer.connection.is_closing():
+                peer.connection.write(data)
+        elif self._udp is not None and not self._udp.is_closing():
+            self._udp.sendto(data, (peer.address, peer.port))
+
+    # ------------------------------------------------------------------ our own requests
+
+    def hang_up(self, dialog: Dialog) -> None:
+        """End a call with a BYE, without waiting for the answer."""
+        if dialog.ended:
+            return
+        self._forget(dialog)
+        self._start_request(dialog, "BYE")
+
+    async def request(
+        self, dialog: Dialog, method: str, *, headers: Headers | None = None, body: bytes = b""
+    ) -> Response:
+        """Send a request in a dialog and return its final answer.
+
+        Raises:
+            NoAnswerError: no final answer within 32 s.
+        """
+        return await self._start_request(dialog, method, headers, body)
+
+    def _start_request(
+        self, dialog: Dialog, method: str, extra: Headers | None = None, body: bytes = b""
+    ) -> asyncio.Future[Response]:
+        dialog.local_cseq += 1
+        branch = f"z9hG4bK{secrets.token_hex(8)}"
+        data = bytes(self._in_dialog(dialog, method, branch, extra or Headers(), body))
+        hop = _next_hop(dialog)
+        future: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+        future.add_done_callback(lambda _: self._pending.pop(branch, None))
+
+        def give_up() -> None:
+            if not future.done():
+                future.set_exception(NoAnswerError(f"{method} was not answered"))
+                future.exception()
+
+        pending = _Pending(future, _Retry(lambda: self._send_udp(data, hop), give_up))
+        self._pending[branch] = pending
+        self._send(data, hop)
+        return future
+
+    def _send_udp(self, data: bytes, hop: Peer) -> None:
+        if hop.transport == "UDP":
+            self._send(data, hop)
+
+    def _in_dialog(
+        self, dialog: Dialog, method: str, branch: str, extra: Headers, body: bytes
+    ) -> Request:
+        via = Via(
+            dialog.peer.transport, self.address, self.port, (("branch", branch), ("rport", None))
+        )
+        headers = Headers.of(
+            ("Via", str(via)),
+            ("Max-Forwards", "70"),
+            *(("Route", route) for route in dialog.routes),
+            ("From", f"<{dialog.local_uri}>;tag={dialog.local_tag}"),
+            (
+                "To",
+                f"<{dialog.remote_uri}>" + (f";tag={dialog.remote_tag}" * bool(dialog.remote_tag)),
+            ),
+            ("Call-ID", dialog.call_id),
+            ("CSeq", str(CSeq(dialog.local_cseq, method))),
+            ("Contact", self._contact(dialog.peer, dialog.user)),
+            ("User-Agent", self._name),
+            *extra,
+        )
+        return Request(headers, body, method=method, uri=dialog.target)
+
+
+def check_request(request: Request, extensions: tuple[str, ...]) -> None:
+    """Refuse what no user agent may serve (RFC 3261 section 8.2).
+
+    Raises:
+        SipRefusedError: with the status to answer.
+        MalformedError: a header that every request needs is missing or broken.
+    """
+    _ = (request.call_id, request.sender, request.recipient, request.vias, request.contact)
+    if request.cseq.method != request.method:
+        raise MalformedError("CSeq names another method")
+    if request.method not in ALLOWED:
+        status = 405 if request.method in KNOWN else 501
+        raise SipRefusedError(status, f"{request.method} is not served here")
+    if uri_scheme(request.uri) not in ("sip", "sips"):
+        raise SipRefusedError(416, f"no {uri_scheme(request.uri)} here")
+    SipUri.parse(request.uri)
+    required = (*request.headers.items("Require"), *request.headers.items("Proxy-Require"))
+    unknown = [tag for tag in required if tag.lower() not in extensions]
+    if unknown and request.method != "CANCEL":
+        raise SipRefusedError(420, f"{unknown} is unknown", ("Unsupported", ", ".join(unknown)))
+    _check_body(request)
+
+
+def _check_body(request: Request) -> None:
+    kind = request.content_type
+    if not request.body or kind is None or request.method not in ("INVITE", "UPDATE"):
+        return
+    accepted = ("Accept", "application/sdp, multipart/mixed")
+    if kind.kind != "multipart" and kind.name != "application/sdp":
+        raise SipRefusedError(415, f"{kind.name} is not understood", accepted)
+    if request.headers.get("Content-Encoding") not in (None, "identity"):
+        raise SipRefusedError(
+            415, "encoded bodies are not understood", ("Accept-Encoding", "identity")
+        )
+
+
+def _stop(retry: _Retry | None) -> None:
+    if retry is not None:
+        retry.stop()
+
+
+def _transaction_key(request: Request, peer: Peer) -> tuple[str, ...]:
+    """Tell transactions apart (section 17.2.3); ACK belongs to its INVITE."""
+    vias = request.vias
+    if not vias:
+        raise MalformedError("the request has no Via: it cannot be answered")
+    method = "INVITE" if request.method == "ACK" else request.method
+    branch = vias[0].branch or ""
+    if branch.startswith("z9hG4bK") and len(branch) > 7:
+        return method, branch, vias[0].host, str(vias[0].port)
+    cseq = str(request.cseq.number)
+    tag = request.sender.tag or ""
+    return method, branch, request.call_id, cseq, tag, f"{peer.address}:{peer.port}"
+
+
+def _new_dialog(request: Request, peer: Peer) -> Dialog:
+    contact = request.contact
+    if contact is None:
+        raise MalformedError("an INVITE needs a Contact (section 8.1.1.8)")
+    SipUri.parse(contact.uri)
+    routes = tuple(str(NameAddress.parse(item)) for item in request.headers.items("Record-Route"))
+    return Dialog(
+        call_id=request.call_id,
+        local_tag=secrets.token_hex(8),
+        remote_tag=request.sender.tag or "",
+        local_uri=request.recipient.uri,
+        remote_uri=request.sender.uri,
+        user=SipUri.parse(request.uri).user or "",
+        target=contact.uri,
+        routes=routes,
+        peer=peer,
+        remote_cseq=request.cseq.number,
+    )
+
+
+def _answer_headers(request: Request, peer: Peer, dialog: Dialog | None) -> Headers:
+    vias = request.vias
+    if not vias:
+        raise MalformedError("the request has no Via: it cannot be answered")
+    nearest = vias[0]
+    if nearest.parameter("rport") is not None:
+        nearest = nearest.with_parameter("rport", str(peer.port))
+    if nearest.host != peer.address or nearest.parameter("rport") is not None:
+        nearest = nearest.with_parameter("received", peer.address)
+    to = request.headers.get("To") or ""
+    if dialog is not None and "tag=" not in to:
+        to = f"{to};tag={dialog.local_tag}"
+    elif ";tag=" not in to and to:
+        to = f"{to};tag={secrets.token_hex(4)}"
+    fields = [("Via", str(via)) for via in (nearest, *vias[1:])]
+    fields += [("Record-Route", value) for value in request.headers.all("Record-Route")]
+    fields += [("From", value) for value in request.headers.all("From")[:1]]
+    fields += [("To", to)] if to else []
+    fields += [("Call-ID", value) for value in request.headers.all("Call-ID")[:1]]
+    fields += [("CSeq", value) for value in request.headers.all("CSeq")[:1]]
+    return Headers.of(*fields)
+
+
+def _next_hop(dialog: Dialog) -> Peer:
+    """Where a request of ours goes: first route, else target; a name goes back as it came."""
+    if dialog.peer.transport == "TCP":
+        return dialog.peer
+    try:
+        text = NameAddress.parse(dialog.routes[0]).uri if dialog.routes else dialog.target
+        uri = SipUri.parse(text)
+        address = ipaddress.ip_address(uri.host.strip("[]"))
+    except (WireError, ValueError):
+        return dialog.peer
+    return Peer("UDP", str(address), uri.port or 5060)
+
+
+class _Datagrams(asyncio.DatagramProtocol):
+    """SIP over UDP."""
+
+    def __init__(self, server: SipServer) -> None:
+        self._server = server
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        self._server.receive(data, Peer("UDP", addr[0], addr[1]))
+
+
+@dataclass(slots=True)
+class _Stream(asyncio.Protocol):
+    """SIP over one TCP connection."""
+
+    server: SipServer
+    buffer: bytearray = field(default_factory=bytearray)
+    transport: asyncio.WriteTransport | None = None
+    peer: Peer | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if not isinstance(transport, asyncio.WriteTransport):  # pragma: no cover
+            return
+        if not self.server.connected(transport):
+            transport.close()
+            return
+        address, port = transport.get_extra_info("peername")[:2]
+        self.transport = transport
+        self.peer = Peer("TCP", str(address), int(port), transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self.transport is not None:
+            self.server.disconnected(self.transport)
+
+    def data_received(self, data: bytes) -> None:
+        self.buffer += data
+        try:
+            self._take_messages()
+        except SipMessageError as error:
+            logger.info("closing a stream that cannot be cut: %s", error)
+            self.buffer.clear()
+            if self.transport is not None:
+                self.transport.close()
+
+    def _take_messages(self) -> None:
+        while (length := frame_length(bytes(self.buffer))) is not None:
+            data = bytes(self.buffer[:length])
+            del self.buffer[:length]
+            if self.peer is not None:
+                self.server.receive(data, self.peer)
+        if not self.buffer.strip(b"\r\n"):
+            self.buffer.clear()
