@@ -1,0 +1,379 @@
+"""The internal mixing matrix as a MixingMatrix: a client of OLDCB on TCP 4250 and 4251.
+
+The matrix outlives this client and this client outlives the matrix: a lost connection is
+made again at the next request, and whoever reads events gets ``connected`` after every
+(re)connection, to list and compare.
+
+A request is sent once.  When the connection breaks before its answer, MatrixGoneError
+says so and the caller lists what there is; repeating ``leg.open`` blindly would leak a leg.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Collection, Mapping
+from dataclasses import asdict, fields
+from typing import Final, TypeVar, cast
+
+from ..hal.errors import (
+    MatrixError,
+    MatrixGoneError,
+    MatrixRequestError,
+    PortsExhaustedError,
+    UnknownPortError,
+    WireError,
+)
+from ..hal.matrix import (
+    AudioDevice,
+    Bus,
+    Codec,
+    Fork,
+    ForkTarget,
+    Leg,
+    LegStats,
+    LegTarget,
+    MatrixEvent,
+    MatrixInfo,
+    Membership,
+    Recording,
+    RecordingPort,
+    Topic,
+)
+from ..hal.wire.json_lines import (
+    JsonObject,
+    JsonValue,
+    LineSplitter,
+    decode,
+    encode,
+    field,
+    optional,
+)
+
+logger = logging.getLogger(__name__)
+
+PROTOCOL: Final = 1
+CONTROL_PORT: Final = 4250
+EVENT_PORT: Final = 4251
+MAX_LINE_BYTES: Final = 1_048_576
+REQUEST_TIMEOUT_S: Final = 2.0
+FIRST_RETRY_S: Final = 0.05
+LAST_RETRY_S: Final = 1.0
+_ERRORS: Final[Mapping[str, type[MatrixError]]] = {
+    "unknown": UnknownPortError,
+    "exhausted": PortsExhaustedError,
+    "bad_request": MatrixRequestError,
+    "unsupported": MatrixRequestError,
+}
+T = TypeVar("T")
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+class OldcbMatrix:
+    """A client of the matrix process; implements hal.MixingMatrix.
+
+    Args:
+        address: Where the matrix listens.
+        control_port: Its control port.
+        event_port: Its event port.
+        timeout_s: How long a request may take before the connection is given up.
+    """
+
+    def __init__(
+        self,
+        address: str = "127.0.0.1",
+        *,
+        control_port: int = CONTROL_PORT,
+        event_port: int = EVENT_PORT,
+        timeout_s: float = REQUEST_TIMEOUT_S,
+    ) -> None:
+        self._address = address
+        self._control_port = control_port
+        self._event_port = event_port
+        self._timeout_s = timeout_s
+        self._link: _Link | None = None
+        self._connecting = asyncio.Lock()
+
+    async def close(self) -> None:
+        """Lets go of the matrix, which goes on as it is."""
+        link, self._link = self._link, None
+        if link is not None:
+            await link.close()
+
+    async def hello(self) -> MatrixInfo:
+        """Returns who answers."""
+        return _made(MatrixInfo, await self._ask("hello", protocol=PROTOCOL))
+
+    async def leg_open(
+        self,
+        *,
+        codec: Codec = Codec.PCMU,
+        ptime_ms: int = 20,
+        tag: Mapping[str, JsonValue] | None = None,
+    ) -> Leg:
+        """Binds a port pair; the leg is silent until connected."""
+        return _leg(
+            await self._ask("leg.open", codec=codec, ptime_ms=ptime_ms, tag=dict(tag or {}))
+        )
+
+    async def leg_connect(self, leg: int, target: LegTarget) -> None:
+        """Starts sending to the target and listening to nobody else; may be repeated."""
+        await self._ask("leg.connect", leg=leg, **asdict(target))
+
+    async def leg_tag(self, leg: int, tag: Mapping[str, JsonValue]) -> None:
+        """Replaces the note that a newcomer finds on the leg."""
+        await self._ask("leg.tag", leg=leg, tag=dict(tag))
+
+    async def leg_close(self, leg: int) -> None:
+        """Takes the leg off its buses and frees its ports."""
+        await self._ask("leg.close", leg=leg)
+
+    async def leg_list(self) -> tuple[Leg, ...]:
+        """Returns every leg, with its counters."""
+        return tuple(_leg(item) for item in _items(await self._ask("leg.list"), "legs"))
+
+    async def leg_reset_gaps(self, leg: int) -> None:
+        """Starts the measurement of the longest gaps anew."""
+        await self._ask("leg.reset_gaps", leg=leg)
+
+    async def bus_join(
+        self, bus: str, port: str, *, talk_db: float | None = None, listen_db: float | None = None
+    ) -> None:
+        """Puts a port on a bus, or changes its gains there."""
+        await self._ask("bus.join", bus=bus, port=port, talk_db=talk_db, listen_db=listen_db)
+
+    async def bus_leave(self, bus: str, port: str) -> None:
+        """Takes a port off a bus; the last one takes the bus with it."""
+        await self._ask("bus.leave", bus=bus, port=port)
+
+    async def bus_list(self) -> tuple[Bus, ...]:
+        """Returns every bus with its members."""
+        return tuple(_bus(item) for item in _items(await self._ask("bus.list"), "buses"))
+
+    async def device_list(self) -> tuple[AudioDevice, ...]:
+        """Returns every audio device of the board."""
+        found = _items(await self._ask("device.list"), "devices")
+        return tuple(_made(AudioDevice, item) for item in found)
+
+    async def recording_open(self, name: str, *, codec: Codec = Codec.PCMU) -> None:
+        """Makes a recording of that name, tapping nothing yet."""
+        await self._ask("recording.open", name=name, codec=codec)
+
+    async def recording_tap(self, name: str, bus: str) -> None:
+        """Adds a bus to what is recorded."""
+        await self._ask("recording.tap", name=name, bus=bus)
+
+    async def recording_untap(self, name: str, bus: str) -> None:
+        """Removes a bus from what is recorded."""
+        await self._ask("recording.untap", name=name, bus=bus)
+
+    async def recording_reserve(self, name: str, index: int) -> RecordingPort:
+        """Keeps a local port pair for fork 0 or 1 so that an SDP can name it."""
+        return _made(RecordingPort, await self._ask("recording.reserve", name=name, index=index))
+
+    async def recording_fork(self, name: str, index: int, target: ForkTarget) -> RecordingPort:
+        """Starts sending the recording to a recorder."""
+        reply = await self._ask(
+            "recording.fork",
+            name=name,
+            index=index,
+            remote_address=target.address,
+            remote_rtp_port=target.rtp_port,
+            payload_type=target.payload_type,
+        )
+        return _made(RecordingPort, reply)
+
+    async def recording_unfork(self, name: str, index: int) -> None:
+        """Stops sending to that recorder and frees the ports."""
+        await self._ask("recording.unfork", name=name, index=index)
+
+    async def recording_close(self, name: str) -> None:
+        """Ends the recording and both its forks."""
+        await self._ask("recording.close", name=name)
+
+    async def recording_list(self) -> tuple[Recording, ...]:
+        """Returns every recording with its forks."""
+        found = _items(await self._ask("recording.list"), "recordings")
+        return tuple(_recording(item) for item in found)
+
+    async def status(self) -> JsonObject:
+        """Returns ticks, lateness, ports in use and the counters of the server."""
+        return await self._ask("status")
+
+    async def events(self, topics: Collection[Topic]) -> AsyncIterator[MatrixEvent]:
+        """Yields what is asked for, across reconnects, until the iterator is closed.
+
+        ``connected`` stands for every new connection: events may have been missed.
+        """
+        retry_s = FIRST_RETRY_S
+        while True:
+            with contextlib.suppress(OSError, WireError):
+                streams = await asyncio.open_connection(self._address, self._event_port)
+                retry_s = FIRST_RETRY_S
+                async with contextlib.aclosing(_subscribed(streams, topics)) as events:
+                    async for event in events:
+                        yield event
+            await asyncio.sleep(retry_s)
+            retry_s = min(2 * retry_s, LAST_RETRY_S)
+
+    async def _ask(self, method: str, **params: object) -> JsonObject:
+        link = await self._connected()
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await link.ask(method, params)
+        except TimeoutError as error:
+            await self.close()
+            raise MatrixGoneError(f"{method}: no answer in {self._timeout_s} s") from error
+
+    async def _connected(self) -> "_Link":
+        async with self._connecting:
+            if self._link is None or self._link.broken:
+                await self.close()
+                self._link = await self._connect()
+            return self._link
+
+    async def _connect(self) -> "_Link":
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                streams = await asyncio.open_connection(self._address, self._control_port)
+        except (OSError, TimeoutError) as error:
+            place = f"{self._address}:{self._control_port}"
+            raise MatrixGoneError(f"no matrix at {place}: {error}") from error
+        return _Link(*streams)
+
+
+class _Link:
+    """One control connection; answers find their requests by number."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._waiting: dict[int, asyncio.Future[JsonObject]] = {}
+        self._last = 0
+        self.broken = False
+        self._task = asyncio.create_task(self._read(), name="oldcb")
+
+    async def ask(self, method: str, params: Mapping[str, object]) -> JsonObject:
+        """Sends a request and returns its result.
+
+        Raises:
+            MatrixError: The matrix refused, or the connection broke.
+        """
+        if self.broken:
+            raise MatrixGoneError(f"{method}: the connection is gone")
+        self._last += 1
+        number = self._last
+        answer = self._waiting[number] = asyncio.get_running_loop().create_future()
+        try:
+            self._writer.write(_line({"id": number, "method": method, "params": params}))
+            return _result(method, await answer)
+        finally:
+            del self._waiting[number]
+
+    async def close(self) -> None:
+        """Closes the connection; whoever waits is told."""
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+
+    async def _read(self) -> None:
+        try:
+            await self._receive()
+        except (OSError, WireError) as error:
+            logger.warning("the matrix is gone: %s", error)
+        finally:
+            self.broken = True
+            self._writer.close()
+            for answer in self._waiting.values():
+                if not answer.done():
+                    answer.set_exception(MatrixGoneError("the connection to the matrix broke"))
+
+    async def _receive(self) -> None:
+        splitter = LineSplitter(MAX_LINE_BYTES)
+        while data := await self._reader.read(65_536):
+            for line in splitter.feed(data):
+                reply = decode(line)
+                answer = self._waiting.get(optional(reply, "id", int) or 0)
+                if answer is not None and not answer.done():
+                    answer.set_result(reply)
+
+
+def _line(request: Mapping[str, object]) -> bytes:
+    try:
+        return encode(request)
+    except WireError as error:
+        raise MatrixRequestError(str(error)) from error
+
+
+def _result(method: str, reply: JsonObject) -> JsonObject:
+    error = optional(reply, "error", dict)
+    if error is None:
+        return field(reply, "result", dict)
+    kind = _ERRORS.get(str(error.get("code")), MatrixError)
+    raise kind(f"{method}: {error.get('message')}")
+
+
+async def _subscribed(streams: Streams, topics: Collection[Topic]) -> AsyncIterator[MatrixEvent]:
+    reader, writer = streams
+    splitter = LineSplitter(MAX_LINE_BYTES)
+    try:
+        writer.write(encode({"subscribe": sorted(topics)}))
+        while data := await reader.read(65_536):
+            for line in splitter.feed(data):
+                yield _event(decode(line))
+    finally:
+        writer.close()
+
+
+def _event(message: JsonObject) -> MatrixEvent:
+    name = field(message, "event", str)
+    name = "connected" if name == "subscribed" else name
+    details = {key: value for key, value in message.items() if key not in ("event", "time")}
+    return MatrixEvent(name, field(message, "time", float), details)
+
+
+def _items(reply: JsonObject, key: str) -> list[JsonObject]:
+    return [item for item in field(reply, key, list) if isinstance(item, dict)]
+
+
+def _made(kind: type[T], message: Mapping[str, object]) -> T:
+    """Fills a dataclass from a message of the matrix; what it does not know is left out."""
+    names = {item.name for item in fields(cast("type[Leg]", kind))}
+    try:
+        return kind(**{name: value for name, value in message.items() if name in names})
+    except TypeError as error:
+        raise MatrixGoneError(f"the matrix answers in another protocol: {error}") from error
+
+
+def _leg(message: JsonObject) -> Leg:
+    target = optional(message, "target", dict)
+    stats = optional(message, "stats", dict) or {}
+    typed = {
+        "codec": Codec(field(message, "codec", str)),
+        "target": None if target is None else _target(target),
+        "stats": _made(LegStats, stats),
+    }
+    return _made(Leg, {**message, **typed})
+
+
+def _target(message: JsonObject) -> LegTarget:
+    return _made(LegTarget, {**message, "codec": Codec(field(message, "codec", str))})
+
+
+def _bus(message: JsonObject) -> Bus:
+    members = tuple(_made(Membership, item) for item in _items(message, "members"))
+    return Bus(field(message, "bus", str), members)
+
+
+def _recording(message: JsonObject) -> Recording:
+    return Recording(
+        name=field(message, "name", str),
+        codec=Codec(field(message, "codec", str)),
+        buses=tuple(str(bus) for bus in field(message, "buses", list)),
+        forks=tuple(_fork(item) for item in _items(message, "forks")),
+    )
+
+
+def _fork(message: JsonObject) -> Fork:
+    target = optional(message, "target", dict)
+    typed = {"target": None if target is None else _made(ForkTarget, target)}
+    return _made(Fork, {**message, **typed})

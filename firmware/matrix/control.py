@@ -1,0 +1,132 @@
+"""The control port of OLDCB: requests and answers on TCP 4250.
+
+A client may send nonsense, send nothing, or never read: it gets an error, or is closed,
+and no other client notices.  Connections that have not made a valid request are few,
+short-lived, and the first to go when room is needed.
+"""
+
+import asyncio
+import logging
+from dataclasses import dataclass, field
+from typing import Final
+
+from ...hal.errors import FieldError, NotJsonError, WireError
+from ...hal.wire import json_lines
+from ...hal.wire.json_lines import JsonObject, LineSplitter
+from .errors import BadRequestError, MatrixProcessError
+from .matrix import Matrix
+from .methods import perform
+
+logger = logging.getLogger(__name__)
+
+MAX_CLIENTS: Final = 32
+FIRST_REQUEST_S: Final = 10.0
+
+
+@dataclass(eq=False, slots=True)
+class Client:
+    """One connection."""
+
+    writer: asyncio.StreamWriter
+    proven: bool = False
+    splitter: LineSplitter = field(default_factory=LineSplitter)
+
+
+class ControlServer:
+    """Answers requests about one matrix."""
+
+    def __init__(self, matrix: Matrix, counters: dict[str, int]) -> None:
+        self._matrix = matrix
+        self._clients: list[Client] = []
+        self._counters = counters
+        self._server: asyncio.Server | None = None
+
+    async def open(self, address: str, port: int) -> int:
+        """Listens; returns the port, which the system chooses when 0 is given."""
+        self._server = await asyncio.start_server(self._serve, address, port)
+        bound: int = self._server.sockets[0].getsockname()[1]
+        return bound
+
+    async def close(self) -> None:
+        """Stops listening and drops every client."""
+        if self._server is not None:
+            self._server.close()
+            for client in tuple(self._clients):
+                client.writer.transport.abort()
+            await self._server.wait_closed()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        client = Client(writer)
+        self._admit(client)
+        timer = asyncio.get_running_loop().call_later(FIRST_REQUEST_S, self._expire, client)
+        try:
+            await self._converse(reader, client)
+        except WireError as error:
+            await self._refuse(client, error)
+        except OSError as error:
+            logger.debug("client: %s", error)
+        finally:
+            timer.cancel()
+            self._forget(client)
+            writer.close()
+
+    def _admit(self, client: Client) -> None:
+        self._clients.append(client)
+        self._counters["clients"] = len(self._clients)
+        if len(self._clients) <= MAX_CLIENTS:
+            return
+        victim = next((each for each in self._clients if not each.proven), client)
+        self._counters["evicted"] += 1
+        victim.writer.transport.abort()
+        self._forget(victim)
+
+    def _forget(self, client: Client) -> None:
+        if client in self._clients:
+            self._clients.remove(client)
+        self._counters["clients"] = len(self._clients)
+
+    def _expire(self, client: Client) -> None:
+        if not client.proven:
+            self._counters["expired"] += 1
+            client.writer.transport.abort()
+
+    async def _converse(self, reader: asyncio.StreamReader, client: Client) -> None:
+        while data := await reader.read(16_384):
+            for line in client.splitter.feed(data):
+                client.writer.write(self._answer(line, client))
+                await client.writer.drain()
+
+    async def _refuse(self, client: Client, error: WireError) -> None:
+        self._counters["refused"] += 1
+        client.writer.write(_error(None, "bad_request", str(error)))
+        await asyncio.gather(client.writer.drain(), return_exceptions=True)
+
+    def _answer(self, line: bytes, client: Client) -> bytes:
+        request: JsonObject = {}
+        try:
+            request = json_lines.decode(line)
+            result = self._result(request)
+            client.proven = True
+            self._counters["requests"] += 1
+            return json_lines.encode({"id": request.get("id"), "result": result}, **_LARGE)
+        except (FieldError, NotJsonError) as error:
+            self._counters["refused"] += 1
+            return _error(request.get("id"), BadRequestError.code, str(error))
+        except MatrixProcessError as error:
+            return _error(request.get("id"), error.code, str(error))
+        except OSError as error:
+            logger.warning("%s: %s", request.get("method"), error)
+            return _error(request.get("id"), MatrixProcessError.code, str(error))
+
+    def _result(self, request: JsonObject) -> object:
+        method = json_lines.field(request, "method", str)
+        params = json_lines.optional(request, "params", dict) or {}
+        return perform(self._matrix, method, params)
+
+
+_LARGE: Final = {"max_line_bytes": 1_048_576}
+
+
+def _error(request: object, code: str, message: str) -> bytes:
+    kept = request if isinstance(request, int | str) and len(str(request)) < 64 else None
+    return json_lines.encode({"id": kept, "error": {"code": code, "message": message}})

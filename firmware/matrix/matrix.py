@@ -1,0 +1,93 @@
+"""The matrix as one object: legs, devices, buses and recordings over one engine."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Final
+
+from ...c_ext.engine import Engine
+from ...hal.clock import Clock
+from ...hal.matrix import Topic
+from .buses import Buses
+from .devices import AudioDevices
+from .legs import Legs, OpenLeg
+from .ports import PortPairs
+from .recordings import Recordings
+from .watch import Alarm, standing
+
+PROTOCOL: Final = 1
+VERSION: Final = "0.1.0"
+
+Notify = Callable[[Topic, str, Mapping[str, object]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """Everything that OLDCB works on; it outlives every client.
+
+    Attributes:
+        notify: Told of every change as topic, event and details; must not block.
+        counters: Asked for the servers' own counters when somebody wants the status.
+    """
+
+    engine: Engine
+    ports: PortPairs
+    legs: Legs
+    devices: AudioDevices
+    buses: Buses
+    recordings: Recordings
+    clock: Clock
+    started: float
+    notify: Notify
+    counters: Callable[[], Mapping[str, object]]
+
+    def close_leg(self, number: int) -> OpenLeg:
+        """Takes a leg off its buses and ends it."""
+        leg = self.legs[number]
+        self.buses.leave_all(f"leg:{number}")
+        self.legs.close(number)
+        return leg
+
+    def close(self) -> None:
+        """Ends recordings, legs and devices, in that order."""
+        for recording in tuple(self.recordings):
+            self.recordings.close(recording.name)
+        for leg in tuple(self.legs):
+            self.close_leg(leg.number)
+        self.devices.close_all()
+
+    def hello(self) -> dict[str, object]:
+        """Returns who answers."""
+        return {
+            "protocol": PROTOCOL,
+            "version": VERSION,
+            "pid": os.getpid(),
+            "realtime": self.engine.realtime,
+        }
+
+    def status(self) -> dict[str, object]:
+        """Returns ticks, ports in use, standing alarms and the servers' counters."""
+        return {
+            **self.hello(),
+            "uptime_s": round(self.clock.monotonic() - self.started, 3),
+            "ticks": asdict(self.engine.ticks()),
+            "legs": len(self.legs),
+            "buses": len(self.buses),
+            "recordings": len(self.recordings),
+            "port_pairs_free": self.ports.free,
+            "alarms": [alarm.details() for alarm in self.alarms()],
+            "server": dict(self.counters()),
+        }
+
+    def alarms(self) -> list[Alarm]:
+        """Returns the alarms that stand now."""
+        return standing(self.recordings)
+
+    def levels(self) -> dict[str, list[float]]:
+        """Returns receive and transmit level of every leg and open device, in dBFS."""
+        legs = {f"leg:{leg.number}": leg.levels() for leg in self.legs}
+        devices = {
+            f"device:{position}": device.levels()
+            for position, device in self.devices.opened().items()
+        }
+        return {**legs, **devices}
