@@ -37,11 +37,11 @@ def accepts(address: str, *ports: int) -> Ready:
     return ask
 
 
-def logged(text: str) -> Ready:
-    """Ready when the log of the process holds a text."""
+def logged(text: str, *, times: int = 1) -> Ready:
+    """Ready when the log of the process holds a text, so many times since its last start."""
 
     async def ask(process: ServiceProcess) -> bool:
-        return process.log.exists() and text.encode() in process.log.read_bytes()
+        return process.said().count(text.encode()) >= times
 
     return ask
 
@@ -89,6 +89,7 @@ class ServiceProcess:
         self.log = log
         self._network = network
         self._process: subprocess.Popen[bytes] | None = None
+        self._log_start = 0
 
     @property
     def name(self) -> str:
@@ -114,6 +115,7 @@ class ServiceProcess:
     def start(self) -> None:
         """Start it; its output is appended to its log."""
         argv = self._network.command(self.service.namespace, self.service.argv)
+        self._log_start = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 argv,
@@ -143,6 +145,12 @@ class ServiceProcess:
         if not self.running:
             raise ServiceError(f"{self.name} ended before it was ready: {self.tail()}")
         return await self.service.ready(self)
+
+    def said(self) -> bytes:
+        """What it has logged since its last start."""
+        with self.log.open("rb") as log:
+            log.seek(self._log_start)
+            return log.read()
 
     def tail(self) -> str:
         """The end of its log."""

@@ -37,6 +37,12 @@ PACKAGES: Mapping[str, str] = {
 """The Debian package that brings each program."""
 
 _BINARY_FOLDERS = ("usr/bin", "usr/sbin", "bin", "sbin")
+_LIBRARY_FOLDERS = (
+    "usr/lib/*-linux-*",
+    "lib/*-linux-*",
+    "usr/lib/*-linux-*/pulseaudio",
+    "usr/lib/*-linux-*/kamailio",
+)
 _LOGIN_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -108,8 +114,7 @@ def _on_path(name: str) -> Path:
 
 
 def _sysroot_environment(root: Path) -> dict[str, str]:
-    libraries = [*sorted(root.glob("usr/lib/*-linux-*")), *sorted(root.glob("lib/*-linux-*"))]
-    folders = [path for library in libraries for path in (library, library / "pulseaudio")]
+    folders = [path for pattern in _LIBRARY_FOLDERS for path in sorted(root.glob(pattern))]
     environment = {"LD_LIBRARY_PATH": os.pathsep.join(str(path) for path in folders)}
     for speech in sorted(root.glob("usr/lib/*/espeak-ng-data")):
         environment["ESPEAK_DATA_PATH"] = str(speech.parent)
