@@ -11,7 +11,7 @@ says so and the caller lists what there is; repeating ``leg.open`` blindly would
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
 from dataclasses import asdict, fields
 from typing import Final, TypeVar, cast
 
@@ -312,7 +312,7 @@ def _result(method: str, reply: JsonObject) -> JsonObject:
     raise kind(f"{method}: {error.get('message')}")
 
 
-async def _subscribed(streams: Streams, topics: Collection[Topic]) -> AsyncIterator[MatrixEvent]:
+async def _subscribed(streams: Streams, topics: Collection[Topic]) -> AsyncGenerator[MatrixEvent]:
     reader, writer = streams
     splitter = LineSplitter(MAX_LINE_BYTES)
     try:
