@@ -1,0 +1,1 @@
+"""The touch user interface: one static page that the unit serves itself."""
