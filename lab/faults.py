@@ -23,7 +23,8 @@ from .network import Link, Network
 from .processes import Processes
 
 _PREFERENCE = 10
-_DISABLED, _FORWARDING = 0, 3
+_LISTENING, _FORWARDING = 1, 3
+"""States of a bridge's port (IEEE 802.1D): one that listens carries nothing."""
 
 
 class Faults:
@@ -109,7 +110,7 @@ class Faults:
         """Make a link drop everything."""
         link = self._link(name)
         if link.switched:
-            self._set_port(link, _DISABLED)
+            self._set_port(link, _LISTENING)
             return
         for end in link.ends:
             rule = f"rule add iif {end.interface} blackhole preference {_PREFERENCE}"

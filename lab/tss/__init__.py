@@ -8,6 +8,6 @@ broken into cannot make a unit accept anything.
 from .administration import Administration
 from .factory import write_factory
 from .image import pack_firmware
-from .node import service
+from .process import service
 
 __all__ = ["Administration", "pack_firmware", "service", "write_factory"]

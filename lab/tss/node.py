@@ -1,4 +1,4 @@
-"""One TSS node as a process: FTPES and HTTPS over the same folder."""
+"""One TSS node: FTPES and HTTPS over the same folder."""
 
 from __future__ import annotations
 
@@ -6,38 +6,17 @@ import argparse
 import asyncio
 import logging
 import signal
-import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 
 from aiohttp import web
 
-from ..certificates import ServerCertificate
-from ..plan import TSS_PORTS, Host
-from ..processes import Service, accepts
+from ..plan import TSS_PORTS
 from . import ftpes, https
 from .database import open_database
 
 logger = logging.getLogger(__name__)
-
-
-def service(name: str, host: Host, folder: Path, certificate: ServerCertificate) -> Service:
-    """A node that serves what the `Administration` of a folder published.
-
-    Args:
-        name: what the bench calls it.
-        host: where it runs.
-        folder: the administration's folder.
-        certificate: of the node's name.
-    """
-    argv = [
-        sys.executable, "-m", "openturret.lab.tss",
-        "--address", host.address,
-        "--directory", str(folder),
-        "--certificate", str(certificate.both),
-    ]  # fmt: skip
-    return Service(name, host.name, argv, ready=accepts(host.address, *TSS_PORTS))
 
 
 def main(argv: Sequence[str] | None = None) -> None:
