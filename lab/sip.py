@@ -11,6 +11,7 @@ import asyncio
 import ipaddress
 import logging
 import secrets
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -179,13 +180,14 @@ class CallHandler(Protocol):
 
 @dataclass(slots=True)
 class SipCounters:
-    """What came in, for the server's status."""
+    """What came in and how it was answered; ``statuses`` counts each answer once."""
 
     requests: int = 0
     responses: int = 0
     malformed: int = 0
     refused: int = 0
     retransmitted: int = 0
+    statuses: Counter[int] = field(default_factory=Counter)
 
 
 class _Retry:
@@ -340,7 +342,8 @@ class SipServer:
         logger.info("unreadable message from %s: %s", peer.address, error)
         if isinstance(error.head, Request) and error.head.method != "ACK":
             try:
-                self._send(bytes(self._response(error.head, Answer(error.status), peer)), peer)
+                response = self._response(error.head, Answer(error.status), peer)
+                self._send(bytes(response), self._way_back(error.head, peer))
             except WireError as further:
                 logger.info("it cannot be answered: %s", further)
 
@@ -432,7 +435,7 @@ class SipServer:
         if answer.status < 300:
             self._dialogs[dialog.call_id, dialog.local_tag] = dialog
             if replaced is not None:
-                self.hang_up(replaced)
+                asyncio.get_running_loop().call_soon(self.hang_up, replaced)
         return dialog, answer
 
     def _replaced(self, request: Request, peer: Peer) -> Dialog | None:
@@ -511,6 +514,7 @@ class SipServer:
             headers = headers.added(name, value)
         if answer.body:
             headers = headers.added("Content-Type", answer.content_type)
+        self.counters.statuses[answer.status] += 1
         reason = _REASONS.get(answer.status, "Refused")
         return Response(headers, answer.body, status=answer.status, reason=reason)
 
@@ -521,7 +525,7 @@ class SipServer:
 
     def _way_back(self, request: Request, peer: Peer) -> Peer:
         """Where a response over UDP goes (section 18.2.2, RFC 3581)."""
-        via = request.vias[0]
+        via = _nearest_via(request)
         if peer.transport == "TCP" or via.parameter("rport") is not None:
             return peer
         return replace(peer, port=via.port or 5060)
@@ -641,24 +645,27 @@ def _stop(retry: _Retry | None) -> None:
         retry.stop()
 
 
+def _nearest_via(request: Request) -> Via:
+    items = request.headers.items("Via")
+    if not items:
+        raise MalformedError("the request has no Via: it cannot be answered")
+    return Via.parse(items[0])
+
+
 def _transaction_key(request: Request, peer: Peer) -> tuple[str, ...]:
     """Tell transactions apart (section 17.2.3); ACK belongs to its INVITE."""
-    vias = request.vias
-    if not vias:
-        raise MalformedError("the request has no Via: it cannot be answered")
+    nearest = _nearest_via(request)
     method = "INVITE" if request.method == "ACK" else request.method
-    branch = vias[0].branch or ""
+    branch = nearest.branch or ""
     if branch.startswith("z9hG4bK") and len(branch) > 7:
-        return method, branch, vias[0].host, str(vias[0].port)
+        return method, branch, nearest.host, str(nearest.port)
     cseq = str(request.cseq.number)
     tag = request.sender.tag or ""
     return method, branch, request.call_id, cseq, tag, f"{peer.address}:{peer.port}"
 
 
 def _new_dialog(request: Request, peer: Peer) -> Dialog:
-    contact = request.contact
-    if contact is None:
-        raise MalformedError("an INVITE needs a Contact (section 8.1.1.8)")
+    contact = request.contact or request.sender  # RFC 2543 knew INVITEs without Contact
     SipUri.parse(contact.uri)
     routes = tuple(str(NameAddress.parse(item)) for item in request.headers.items("Record-Route"))
     return Dialog(
@@ -676,10 +683,7 @@ def _new_dialog(request: Request, peer: Peer) -> Dialog:
 
 
 def _answer_headers(request: Request, peer: Peer, dialog: Dialog | None) -> Headers:
-    vias = request.vias
-    if not vias:
-        raise MalformedError("the request has no Via: it cannot be answered")
-    nearest = vias[0]
+    nearest, further = _nearest_via(request), request.headers.items("Via")[1:]
     if nearest.parameter("rport") is not None:
         nearest = nearest.with_parameter("rport", str(peer.port))
     if nearest.host != peer.address or nearest.parameter("rport") is not None:
@@ -689,7 +693,7 @@ def _answer_headers(request: Request, peer: Peer, dialog: Dialog | None) -> Head
         to = f"{to};tag={dialog.local_tag}"
     elif ";tag=" not in to and to:
         to = f"{to};tag={secrets.token_hex(4)}"
-    fields = [("Via", str(via)) for via in (nearest, *vias[1:])]
+    fields = [("Via", via) for via in (str(nearest), *further)]
     fields += [("Record-Route", value) for value in request.headers.all("Record-Route")]
     fields += [("From", value) for value in request.headers.all("From")[:1]]
     fields += [("To", to)] if to else []

@@ -59,7 +59,7 @@ _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _HOST = r"\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._\-]+"
 _HOST_PORT = re.compile(rf"({_HOST})(?::(\d{{1,5}}))?", re.ASCII)
 _VIA = re.compile(
-    rf"SIP\s*/\s*2\.0\s*/\s*({_TOKEN})\s+({_HOST})(?:\s*:\s*(\d{{1,5}}))?\s*(;.*)?",
+    rf"SIP\s*/\s*(\d\.\d)\s*/\s*({_TOKEN})\s+({_HOST})(?:\s*:\s*(\d{{1,5}}))?\s*(;.*)?",
     re.DOTALL | re.ASCII,
 )
 _CSEQ = re.compile(rf"(\d{{1,20}})\s+({_TOKEN})", re.ASCII)
@@ -386,12 +386,14 @@ class Via:
         host: sent-by host.
         port: sent-by port, None when not written.
         parameters: branch, received, rport and others, names lowered.
+        version: protocol version, echoed as it came.
     """
 
     transport: str
     host: str
     port: int | None = None
     parameters: Parameters = ()
+    version: str = "2.0"
 
     @classmethod
     def parse(cls, text: str) -> Via:
@@ -403,7 +405,8 @@ class Via:
         found = _VIA.fullmatch(text.strip())
         if found is None:
             raise MalformedError(f"{text[:80]!r} is not a Via")
-        return cls(found[1].upper(), found[2], _port(found[3]), parse_parameters(found[4] or ""))
+        version, transport, host, port, tail = found.groups()
+        return cls(transport.upper(), host, _port(port), parse_parameters(tail or ""), version)
 
     @property
     def branch(self) -> str | None:
@@ -422,7 +425,8 @@ class Via:
 
     def __str__(self) -> str:
         port = "" if self.port is None else f":{self.port}"
-        return f"SIP/2.0/{self.transport} {self.host}{port}{_format_parameters(self.parameters)}"
+        parameters = _format_parameters(self.parameters)
+        return f"SIP/{self.version}/{self.transport} {self.host}{port}{parameters}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -641,14 +645,14 @@ def parse_message(data: bytes) -> Message:
     if len(data) > MAX_MESSAGE_BYTES:
         raise SipMessageError(f"{len(data)} bytes are more than {MAX_MESSAGE_BYTES}", status=513)
     head, blank, body = data.lstrip(b"\r\n").partition(b"\r\n\r\n")
-    if not blank:
-        raise SipMessageError("the message ends before its blank line")
     start, *lines = _unfold(_decode(head))
     try:
-        headers = _parse_headers(lines)
+        headers = _parse_headers(line for line in lines if line or blank)
     except (MalformedError, TooLargeError) as error:
         raise SipMessageError(str(error)) from error
     message = _parse_start_line(start, headers)
+    if not blank:
+        raise SipMessageError("the message ends before its blank line", head=message)
     return replace(message, body=_cut_body(message, body))
 
 
