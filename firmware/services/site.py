@@ -35,7 +35,6 @@ STATE_INTERVAL_S: Final = 0.1
 SLOW_BROWSER_S: Final = 5.0
 
 _HEADERS: Final = {
-    "Server": "OpenTurret",
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
         "connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self'; "
@@ -152,6 +151,7 @@ def application(unit: Unit, sessions: Sessions, lockout: Lockout) -> web.Applica
 
 
 async def _add_headers(_: web.Request, response: web.StreamResponse) -> None:
+    response.headers["Server"] = "OpenTurret"
     for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)
 
@@ -171,7 +171,8 @@ def _static(content: page.Content) -> Handler:
 @web.middleware
 async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Refuses what comes from a foreign page; turns every refusal into JSON."""
-    request.app[HEARD].add(request.protocol)
+    if request.transport is not None:
+        request.app[HEARD].add(request.transport)
     try:
         _refuse_foreign(request)
         return await handler(request)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import weakref
 from dataclasses import dataclass
 from typing import Final
 
@@ -91,23 +90,18 @@ class _Door:
 
     def __init__(self, runner: web.AppRunner) -> None:
         self._runner = runner
-        self._open: weakref.WeakSet[RequestHandler] = weakref.WeakSet()
 
     def protocol(self) -> asyncio.Protocol:
         server = self._runner.server
-        if server is None or self._connections() >= CONNECTIONS_MAX:
+        if server is None or len(server.connections) >= CONNECTIONS_MAX:
             return _Closed()
         handler = server()
-        self._open.add(handler)
         loop = asyncio.get_running_loop()
-        loop.call_later(HEADER_TIMEOUT_S, _close_silent, weakref.ref(handler), self._runner.app)
+        loop.call_later(HEADER_TIMEOUT_S, _close_silent, handler, self._runner.app)
         return handler
 
-    def _connections(self) -> int:
-        return sum(handler.transport is not None for handler in self._open)
 
-
-def _close_silent(reference: weakref.ref[RequestHandler], app: web.Application) -> None:
-    handler = reference()
-    if handler is not None and handler.transport is not None and handler not in app[HEARD]:
-        handler.transport.abort()
+def _close_silent(handler: RequestHandler, app: web.Application) -> None:
+    transport = handler.transport
+    if transport is not None and transport not in app[HEARD]:
+        transport.abort()
