@@ -238,6 +238,7 @@ class SipServer:
         port: port to listen on, 0 for any free one.
         name: what it calls itself in the headers Server and User-Agent.
         extensions: option tags that it supports.
+        content_types: bodies that it understands besides multipart ones.
     """
 
     def __init__(
@@ -248,10 +249,11 @@ class SipServer:
         port: int = 5060,
         name: str = "OpenTurret bench",
         extensions: tuple[str, ...] = ("replaces",),
+        content_types: tuple[str, ...] = ("application/sdp",),
     ) -> None:
         self._handler = handler
         self.address, self.port, self._name = address, port, name
-        self._extensions = extensions
+        self._extensions, self._content_types = extensions, content_types
         self.counters = SipCounters()
         self._dialogs: dict[tuple[str, str], Dialog] = {}
         self._answered: dict[tuple[str, ...], _Transaction] = {}
@@ -381,7 +383,7 @@ class SipServer:
     def _decide(self, request: Request, peer: Peer) -> tuple[Dialog | None, Answer]:
         """Answer a request; never lets a handler's error out."""
         try:
-            check_request(request, self._extensions)
+            check_request(request, self._extensions, self._content_types)
             return self._serve(request, peer)
         except SipRefusedError as error:
             self.counters.refused += 1
@@ -604,7 +606,9 @@ class SipServer:
         return Request(headers, body, method=method, uri=dialog.target)
 
 
-def check_request(request: Request, extensions: tuple[str, ...]) -> None:
+def check_request(
+    request: Request, extensions: tuple[str, ...], content_types: tuple[str, ...]
+) -> None:
     """Refuse what no user agent may serve (RFC 3261 section 8.2).
 
     Raises:
@@ -624,15 +628,15 @@ def check_request(request: Request, extensions: tuple[str, ...]) -> None:
     unknown = [tag for tag in required if tag.lower() not in extensions]
     if unknown and request.method != "CANCEL":
         raise SipRefusedError(420, f"{unknown} is unknown", ("Unsupported", ", ".join(unknown)))
-    _check_body(request)
+    _check_body(request, content_types)
 
 
-def _check_body(request: Request) -> None:
+def _check_body(request: Request, content_types: tuple[str, ...]) -> None:
     kind = request.content_type
     if not request.body or kind is None or request.method not in ("INVITE", "UPDATE"):
         return
-    accepted = ("Accept", "application/sdp, multipart/mixed")
-    if kind.kind != "multipart" and kind.name != "application/sdp":
+    accepted = ("Accept", ", ".join((*content_types, "multipart/mixed")))
+    if kind.kind != "multipart" and kind.name not in content_types:
         raise SipRefusedError(415, f"{kind.name} is not understood", accepted)
     if request.headers.get("Content-Encoding") not in (None, "identity"):
         raise SipRefusedError(

@@ -36,6 +36,7 @@ class RecorderServer:
             port=port,
             name=f"OpenTurret recorder {where.name}",
             extensions=("siprec", "replaces", "timer"),
+            content_types=("application/sdp", CONTENT_TYPE),
         )
         self._saver: asyncio.Task[None] | None = None
 
