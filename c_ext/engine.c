@@ -1,0 +1,325 @@
+/* The engine's thread: absolute ticks of 10 ms, and what one tick does, in order.
+ *
+ * A tick reads the far ends, takes the devices' samples, mixes the buses, sends the legs, feeds
+ * the devices, and only then sends to the recorders.  It allocates nothing, takes no lock, logs
+ * nothing and never waits.  A thread that wakes late runs the ticks it missed at once, so that no
+ * sound is lost, up to OT_CATCH_UP_TICKS; what is later than that is skipped and counted, and the
+ * RTP timestamps step over it.
+ */
+#include "state.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "kernels.h"
+
+enum {
+    TICK_NS = OT_TICK_MS * 1000000,
+    LATE_NS = 1000000,
+    REALTIME_PRIORITY = 50,
+    TIMER_SLACK_NS = 1000,
+    SECOND_NS = 1000000000
+};
+
+const int16_t ot_silence[OT_TICK_SAMPLES];
+
+static const uint32_t LATENESS_BOUNDS_US[OT_LATENESS_BUCKETS] = {
+    50, 100, 150, 250, 500, 1000, 2000, 5000, 10000, 20000, 50000, UINT32_MAX};
+
+uint32_t ot_lateness_bound_us(uint32_t bucket)
+{
+    return LATENESS_BOUNDS_US[bucket < OT_LATENESS_BUCKETS ? bucket : OT_LATENESS_BUCKETS - 1];
+}
+
+/* xorshift64*: report intervals need no better. */
+uint32_t ot_random(ot_engine *engine)
+{
+    engine->random ^= engine->random >> 12;
+    engine->random ^= engine->random << 25;
+    engine->random ^= engine->random >> 27;
+    return (uint32_t)(engine->random * 0x2545F4914F6CDD1DULL >> 32);
+}
+
+void ot_retire(ot_engine *engine, ot_retired_kind kind, int value)
+{
+    ot_retired item = {kind, value};
+    ot_item_ring_push(&engine->retired, &item); /* sized for more than all commands can retire */
+}
+
+void ot_apply_commands(ot_engine *engine)
+{
+    ot_command command;
+
+    while (ot_item_ring_pop(&engine->commands, &command) == 0)
+        ot_command_apply(engine, &command);
+}
+
+/* -- the tick ------------------------------------------------------------------------------ */
+
+static uint64_t smoothed(uint64_t before, uint64_t energy)
+{
+    return before - before / 4 + energy / 4;
+}
+
+static void capture_device(ot_engine *engine, uint32_t slot)
+{
+    struct ot_device *device = &engine->devices[slot];
+    uint64_t energy = 0;
+    int any = ot_sample_ring_read(&device->capture, device->frame, OT_TICK_SAMPLES);
+
+    engine->said[OT_LEGS_MAX + slot] = any ? device->frame : NULL;
+    if (any)
+        energy = ot_kernel->energy(device->frame, OT_TICK_SAMPLES);
+    OT_SET(device->capture_energy, smoothed(device->capture_energy, energy));
+}
+
+static void play_device(ot_engine *engine, uint32_t slot)
+{
+    struct ot_device *device = &engine->devices[slot];
+    const int16_t *pcm = ot_silence;
+    uint64_t energy = 0;
+
+    if (engine->heard_any[OT_LEGS_MAX + slot]) {
+        ot_kernel->saturate(engine->out, engine->heard[OT_LEGS_MAX + slot], OT_TICK_SAMPLES);
+        energy = ot_kernel->energy(engine->out, OT_TICK_SAMPLES);
+        pcm = engine->out;
+    }
+    ot_sample_ring_write(&device->playback, pcm, OT_TICK_SAMPLES);
+    OT_SET(device->playback_energy, smoothed(device->playback_energy, energy));
+}
+
+static void hear(ot_engine *engine)
+{
+    for (uint32_t i = 0; i < engine->legs_active.count; i++) {
+        uint32_t slot = engine->legs_active.slots[i];
+        ot_leg_receive(engine, &engine->legs[slot]);
+        ot_leg_speak(engine, &engine->legs[slot], slot);
+        engine->heard_any[slot] = 0;
+    }
+    for (uint32_t i = 0; i < engine->devices_active.count; i++) {
+        capture_device(engine, engine->devices_active.slots[i]);
+        engine->heard_any[OT_LEGS_MAX + engine->devices_active.slots[i]] = 0;
+    }
+}
+
+static void speak(ot_engine *engine)
+{
+    for (uint32_t i = 0; i < engine->legs_active.count; i++) {
+        uint32_t slot = engine->legs_active.slots[i];
+        ot_leg_finish(engine, &engine->legs[slot], slot);
+    }
+    for (uint32_t i = 0; i < engine->devices_active.count; i++)
+        play_device(engine, engine->devices_active.slots[i]);
+}
+
+static void run_tick(ot_engine *engine)
+{
+    hear(engine);
+    for (uint32_t i = 0; i < engine->buses_active.count; i++) {
+        uint32_t slot = engine->buses_active.slots[i];
+        ot_bus_mix(engine, &engine->buses[slot], engine->sums[slot]);
+    }
+    speak(engine);
+    for (uint32_t i = 0; i < engine->recordings_active.count; i++)
+        ot_recording_tick(engine, &engine->recordings[engine->recordings_active.slots[i]]);
+    ot_reports_poll(engine);
+    ot_finish_closing(engine);
+}
+
+void ot_tick(ot_engine *engine, int64_t now_ns)
+{
+    __atomic_store_n(&engine->guard, engine->guard + 1, __ATOMIC_RELAXED);
+    __atomic_thread_fence(__ATOMIC_RELEASE);
+    engine->now_ns = now_ns;
+    ot_apply_commands(engine);
+    run_tick(engine);
+    engine->tick++;
+    OT_ADD(engine->ticks.ticks, 1);
+    __atomic_store_n(&engine->guard, engine->guard + 1, __ATOMIC_RELEASE);
+}
+
+/* -- the thread ---------------------------------------------------------------------------- */
+
+static int64_t clock_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * SECOND_NS + now.tv_nsec;
+}
+
+static void sleep_until(int64_t time_ns)
+{
+    struct timespec until = {time_ns / SECOND_NS, time_ns % SECOND_NS};
+
+    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR)
+        ;
+}
+
+static void note_lateness(ot_engine *engine, int64_t late_ns)
+{
+    uint64_t late = late_ns > 0 ? (uint64_t)late_ns : 0;
+    uint32_t bucket = 0;
+
+    while (late >= (uint64_t)LATENESS_BOUNDS_US[bucket] * 1000 && bucket < OT_LATENESS_BUCKETS - 1)
+        bucket++;
+    OT_ADD(engine->ticks.lateness[bucket], 1);
+    if (late >= LATE_NS)
+        OT_ADD(engine->ticks.late, 1);
+    if (late > engine->ticks.lateness_max_ns)
+        OT_SET(engine->ticks.lateness_max_ns, late);
+}
+
+/* Returns the time of the next tick that still makes sense. */
+static int64_t skip_lost_ticks(ot_engine *engine, int64_t due_ns, int64_t now_ns)
+{
+    int64_t behind = (now_ns - due_ns) / TICK_NS;
+
+    if (behind <= OT_CATCH_UP_TICKS)
+        return due_ns;
+    int64_t lost = behind - OT_CATCH_UP_TICKS;
+    OT_ADD(engine->ticks.skipped, lost);
+    engine->tick += (uint64_t)lost;
+    return due_ns + lost * TICK_NS;
+}
+
+static void set_thread_up(ot_engine *engine)
+{
+    struct sched_param priority = {.sched_priority = REALTIME_PRIORITY};
+
+    pthread_setname_np(pthread_self(), "ot-engine");
+    prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NS, 0, 0, 0);
+    if (engine->realtime_wanted &&
+        pthread_setschedparam(pthread_self(), SCHED_FIFO, &priority) == 0)
+        __atomic_store_n(&engine->realtime, 1, __ATOMIC_RELAXED);
+}
+
+static void *run(void *argument)
+{
+    ot_engine *engine = argument;
+    set_thread_up(engine);
+    int64_t due_ns = clock_ns() + TICK_NS;
+
+    while (!__atomic_load_n(&engine->stopping, __ATOMIC_ACQUIRE)) {
+        sleep_until(due_ns);
+        int64_t woke_ns = clock_ns();
+        note_lateness(engine, woke_ns - due_ns);
+        due_ns = skip_lost_ticks(engine, due_ns, woke_ns);
+        ot_tick(engine, woke_ns);
+        due_ns += TICK_NS;
+        OT_ADD(engine->ticks.busy_ns, clock_ns() - woke_ns);
+    }
+    return NULL;
+}
+
+/* -- life ---------------------------------------------------------------------------------- */
+
+static int make_cname(ot_engine *engine)
+{
+    static const char LETTERS[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    uint8_t seed[OT_CNAME_OCTETS]; /* RFC 7022: 96 random bits */
+
+    if (getrandom(seed, sizeof(seed), 0) != sizeof(seed) ||
+        getrandom(&engine->random, sizeof(engine->random), 0) != sizeof(engine->random))
+        return EIO;
+    engine->random |= 1;
+    for (int i = 0; i < OT_CNAME_OCTETS; i++)
+        engine->cname[i] = LETTERS[seed[i] % 64];
+    return 0;
+}
+
+static int set_up(ot_engine *engine)
+{
+    int error = make_cname(engine);
+
+    if (!error)
+        error = ot_item_ring_init(&engine->commands, sizeof(ot_command), OT_COMMANDS);
+    if (!error)
+        error = ot_item_ring_init(&engine->retired, sizeof(ot_retired), OT_RETIREMENTS);
+    if (error)
+        return error;
+    engine->epoll = epoll_create1(EPOLL_CLOEXEC);
+    return engine->epoll < 0 ? errno : pthread_mutex_init(&engine->mutex, NULL);
+}
+
+static void tear_down(ot_engine *engine)
+{
+    ot_item_ring_free(&engine->commands);
+    ot_item_ring_free(&engine->retired);
+    ot_socket_close(engine->epoll);
+    munmap(engine, sizeof(*engine));
+}
+
+int ot_engine_create(ot_engine **engine)
+{
+    void *memory = mmap(NULL, sizeof(ot_engine), PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (memory == MAP_FAILED)
+        return ENOMEM;
+    *engine = memory; /* zero, and real memory only where a slot is used */
+    (*engine)->epoll = -1;
+    int error = set_up(*engine);
+    if (error)
+        tear_down(*engine);
+    return error;
+}
+
+int ot_engine_start(ot_engine *engine, int realtime)
+{
+    pthread_mutex_lock(&engine->mutex);
+    int error = engine->running ? EALREADY : 0;
+    if (!error) {
+        engine->realtime_wanted = realtime != 0;
+        engine->stopping = 0;
+        error = pthread_create(&engine->thread, NULL, run, engine);
+    }
+    if (!error)
+        engine->running = 1;
+    pthread_mutex_unlock(&engine->mutex);
+    return error;
+}
+
+int ot_engine_stop(ot_engine *engine)
+{
+    pthread_mutex_lock(&engine->mutex);
+    if (engine->running) {
+        __atomic_store_n(&engine->stopping, 1, __ATOMIC_RELEASE);
+        pthread_join(engine->thread, NULL);
+        engine->running = 0;
+        engine->realtime = 0;
+    }
+    pthread_mutex_unlock(&engine->mutex);
+    return 0;
+}
+
+int ot_engine_is_realtime(const ot_engine *engine)
+{
+    return (int)__atomic_load_n(&engine->realtime, __ATOMIC_RELAXED);
+}
+
+int ot_engine_step(ot_engine *engine, uint32_t ticks)
+{
+    pthread_mutex_lock(&engine->mutex);
+    int error = engine->running ? EALREADY : 0;
+    for (uint32_t i = 0; !error && i < ticks; i++)
+        ot_tick(engine, engine->now_ns + TICK_NS);
+    pthread_mutex_unlock(&engine->mutex);
+    return error;
+}
+
+void ot_engine_destroy(ot_engine *engine)
+{
+    ot_engine_stop(engine);
+    ot_control_close_all(engine);
+    pthread_mutex_destroy(&engine->mutex);
+    tear_down(engine);
+}

@@ -1,0 +1,73 @@
+"""Describes the media engine to cffi; setuptools runs this while building.
+
+Run as a script it builds the module in place, beside this file.  Two variables are read:
+``OPENTURRET_SANITIZE`` (such as ``address,undefined``) builds with sanitizers, and
+``OPENTURRET_WERROR`` turns warnings of our own C into errors.
+"""
+
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from cffi import FFI
+
+# setuptools executes this file with __file__ relative to the repository root and wants the
+# sources so; as a script we compile in another folder and need them absolute.
+HERE = Path(__file__).resolve().parent if __name__ == "__main__" else Path(__file__).parent
+SANITIZE = os.environ.get("OPENTURRET_SANITIZE", "")
+WERROR = os.environ.get("OPENTURRET_WERROR", "")
+SOURCES = (
+    "engine.c control.c commands.c bus.c leg.c recording.c reports.c stream.c "
+    "jitter.c ring.c socket.c rtp.c rtcp.c g711.c level.c mix.c"
+).split()
+
+
+def declarations() -> str:
+    """Returns the part of engine.h that cffi understands."""
+    header = (HERE / "engine.h").read_text()
+    _, _, rest = header.partition("/* cdef: begin")
+    return "/*" + rest.partition("/* cdef: end */")[0]
+
+
+def compile_flags() -> list[str]:
+    """Returns the compiler's flags for this environment."""
+    flags = ["-O3", "-std=gnu11", "-ffp-contract=off", "-fvisibility=hidden", "-Wall", "-Wextra"]
+    flags += ["-Werror"] if WERROR else []
+    if SANITIZE:
+        flags += ["-O1", "-g", f"-fsanitize={SANITIZE}", "-fno-sanitize-recover=all"]
+        flags += ["-fno-omit-frame-pointer", "-fno-wrapv"]
+    return flags
+
+
+ffibuilder = FFI()
+ffibuilder.cdef(declarations())
+ffibuilder.set_source(
+    "openturret.c_ext._engine",
+    '#include "engine.h"',
+    sources=[(HERE / source).as_posix() for source in SOURCES],
+    include_dirs=[HERE.as_posix()],
+    depends=[header.as_posix() for header in sorted(HERE.glob("*.h"))],
+    define_macros=[("_GNU_SOURCE", "1")],
+    libraries=["m"],
+    extra_compile_args=compile_flags(),
+    extra_link_args=[f"-fsanitize={SANITIZE}"] if SANITIZE else [],
+    py_limited_api=True,
+)
+
+
+def build_into(folder: Path) -> Path:
+    """Compiles the module and leaves only ``_engine.abi3.so`` in `folder`."""
+    with tempfile.TemporaryDirectory() as build:
+        built = ffibuilder.compile(build, target="openturret/c_ext/_engine.abi3.so")
+        target = folder / "_engine.abi3.so"
+        partial = target.with_suffix(".partial")
+        shutil.copy2(built, partial)
+        partial.replace(target)
+    return target
+
+
+if __name__ == "__main__":
+    where = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE
+    sys.stdout.write(f"{build_into(where)}\n")
