@@ -117,6 +117,10 @@ class FtpesSession:
         except (OSError, EOFError, ValueError, ftplib.Error) as error:
             _translate(self.server, error)
 
+    def count_for(self, count: Callable[[int], None]) -> None:
+        """Counts the round trips from here on for somebody else."""
+        self._control.count = count
+
     def close(self) -> None:
         """Says goodbye without waiting for an answer."""
         self._control.leave()
@@ -140,7 +144,7 @@ class _Control(ftplib.FTP_TLS):
     ) -> None:
         super().__init__(context=context, timeout=patience.connect_s)
         self._clock = clock
-        self._count = count
+        self.count = count
         self._patience = patience
         self._due = float("inf")
         self._lines = 0
@@ -150,7 +154,7 @@ class _Control(ftplib.FTP_TLS):
         self._due = self._clock.monotonic() + self._patience.login_s
         self._lines = 0
         self.connect(str(server.address), server.port, self._patience.connect_s)
-        self._count(2)  # the TCP handshake, and the greeting
+        self.count(2)  # the TCP handshake, and the greeting
         self._expect_patience(self._plain())
         self.host = server.name
         self._command("AUTH TLS")
@@ -165,7 +169,7 @@ class _Control(ftplib.FTP_TLS):
         self._lines = 0
         data, _ = self.ntransfercmd(f"RETR {path}")
         try:
-            self._count(1)  # our Finished, then the first byte
+            self.count(1)  # our Finished, then the first byte
             while chunk := data.recv(_CHUNK):
                 self._check_due()
                 yield chunk
@@ -185,7 +189,7 @@ class _Control(ftplib.FTP_TLS):
     def ntransfercmd(self, cmd: str, rest: int | str | None = None) -> tuple[socket.socket, int]:
         """Opens a data connection that resumes the control connection's session."""
         conn, size = ftplib.FTP.ntransfercmd(self, cmd, rest)
-        self._count(1)  # its TCP handshake
+        self.count(1)  # its TCP handshake
         self._expect_patience(conn)
         try:
             return self._wrap(conn, self._secure().session), size or 0
@@ -195,7 +199,7 @@ class _Control(ftplib.FTP_TLS):
 
     def putline(self, line: str) -> None:
         """Sends one command; each is answered before the next but for the pipelined ones."""
-        self._count(1)
+        self.count(1)
         self._lines = 0
         super().putline(line)
 
@@ -215,7 +219,7 @@ class _Control(ftplib.FTP_TLS):
         """Asks for encrypted binary data; three commands in one round trip."""
         for command in ("PBSZ 0", "PROT P", "TYPE I"):
             super().putline(command)
-        self._count(1)
+        self.count(1)
         for _ in range(3):
             self._require(self.getmultiline(), ("2",))
         self._prot_p = True
@@ -231,7 +235,7 @@ class _Control(ftplib.FTP_TLS):
 
     def _wrap(self, conn: socket.socket, session: ssl.SSLSession | None) -> ssl.SSLSocket:
         secure = self.context.wrap_socket(conn, server_hostname=self.host, session=session)
-        self._count(handshake_round_trips(secure))
+        self.count(handshake_round_trips(secure))
         return secure
 
     def _plain(self) -> socket.socket:

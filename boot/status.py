@@ -3,10 +3,11 @@
 A round trip is one message of ours that had to be answered before the boot could go on.
 """
 
+import contextlib
 import json
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -59,9 +60,16 @@ class Stage:
             self.round_trips += round_trips
 
     def begin(self, detail: str = "") -> None:
-        """Starts the stage; what it said before is forgotten, its round trips are not."""
+        """Starts the stage, or goes on with it: time and round trips add up."""
         self.state, self.detail, self.error, self.remedy = "running", detail, None, None
-        self.started, self._begun, self.duration_s = self.clock.unix(), self.clock.monotonic(), None
+        self.started = self.started or self.clock.unix()
+        self._begun = self.clock.monotonic()
+
+    def reset(self) -> None:
+        """Forgets an earlier attempt."""
+        self.state, self.detail, self.error, self.remedy = "waiting", "", None, None
+        self.started = self.duration_s = None
+        self.round_trips = 0
 
     def finish(self, state: StageState, duration_s: float | None = None) -> None:
         """Ends the stage as done or failed.
@@ -73,7 +81,7 @@ class Stage:
         self.state = state
         if self.started is None:
             self.started, self._begun = self.clock.unix(), self.clock.monotonic()
-        elapsed = self.clock.monotonic() - self._begun
+        elapsed = self.clock.monotonic() - self._begun + (self.duration_s or 0.0)
         self.duration_s = elapsed if duration_s is None else duration_s
 
     def as_json(self) -> dict[str, object]:
@@ -135,6 +143,23 @@ class StatusBoard:
         self.stage(name).begin(detail)
         logger.info("%s: started %s", name, detail)
         self._save()
+
+    @contextlib.contextmanager
+    def step(self, name: str) -> Iterator[Stage]:
+        """Runs a stage: done at the end of the block, failed when it raises a BootError."""
+        self.begin(name)
+        stage = self.stage(name)
+        try:
+            yield stage
+        except BootError as error:
+            self.fail(name, error)
+            raise
+        self.done(name)
+
+    def reset(self, names: Iterable[str]) -> None:
+        """Forgets an earlier attempt at these stages."""
+        for name in names:
+            self.stage(name).reset()
 
     def note(self, name: str, detail: str) -> None:
         """Says how a running stage gets on."""

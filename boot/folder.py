@@ -1,0 +1,73 @@
+"""The state folder of a unit: where everything that the boot keeps has its place."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from .supervisor import Places
+
+
+@dataclass(frozen=True, slots=True)
+class StateFolder:
+    """The places below one folder; every process of the unit knows them."""
+
+    root: Path
+
+    @property
+    def lease(self) -> Path:
+        """The last DHCP lease."""
+        return self.root / "lease.json"
+
+    @property
+    def network(self) -> Path:
+        """Where the unit is: address, router, DNS servers."""
+        return self.root / "network.json"
+
+    @property
+    def hints(self) -> Path:
+        """The TSS servers that last gave something verified."""
+        return self.root / "tss.json"
+
+    @property
+    def trust(self) -> Path:
+        """TUF metadata, targets and the clock's floor."""
+        return self.root / "trust"
+
+    @property
+    def configuration(self) -> Path:
+        """The last good verified configuration."""
+        return self.root / "config" / "unit.yaml"
+
+    @property
+    def profiles(self) -> Path:
+        """Verified user profiles."""
+        return self.root / "profile"
+
+    @property
+    def slots(self) -> Path:
+        """Firmware."""
+        return self.root / "slots"
+
+    @property
+    def board(self) -> Path:
+        """The factory's board description, for the processes of the firmware."""
+        return self.root / "board.yaml"
+
+    @property
+    def status(self) -> Path:
+        """Stages and alarms, for people without a socket."""
+        return self.root / "status.json"
+
+    @property
+    def socket(self) -> Path:
+        """The control socket."""
+        return self.root / "run" / "boot.sock"
+
+    @property
+    def log(self) -> Path:
+        """The boot's own log."""
+        return self.root / "log" / "boot.log"
+
+    @property
+    def places(self) -> Places:
+        """Where the supervisor keeps pid files and logs."""
+        return Places(self.root / "run", self.root / "log")

@@ -1,0 +1,283 @@
+"""From a lease to a verified configuration and firmware: dns, tftp, ftpes, trust, slot."""
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from ..hal.clock import Clock
+from .cache import read_bounded, write_atomically
+from .dns import Resolver
+from .document import MAX_BYTES, Document, parse_document
+from .errors import (
+    BootError,
+    DocumentError,
+    FtpesError,
+    IdentityError,
+    TrustError,
+    UntrustedServerError,
+)
+from .folder import StateFolder
+from .ftpes import Account, FtpesSession, Server
+from .identity import Identity
+from .lease import Lease
+from .slots import Slot, SlotManager
+from .status import StatusBoard
+from .tls import client_context
+from .trust import TrustStore, VerifiedTree
+from .tss import FALLBACK_NAMES, HintStore, TftpHints, locate
+
+logger = logging.getLogger(__name__)
+
+VERSION_KEY: Final = "application.config.version"
+MAX_IMAGE_BYTES: Final = 134_217_728
+REFUSED_ALARM: Final = "trust.refused"
+STAGES: Final = ("dns", "tftp", "ftpes", "trust", "slot")
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What the TSS says about a firmware image."""
+
+    version: str
+    file: str
+    sha256: str
+
+    @classmethod
+    def parse(cls, data: bytes) -> "Manifest":
+        """Returns the manifest in a YAML file.
+
+        Raises:
+            DocumentError: A key is missing, or the file name leads elsewhere.
+        """
+        document = parse_document(data)
+        version, file = document.text("version"), document.text("file")
+        sha256 = document.text("sha256").lower()
+        if not version or not file or "/" in file or len(sha256) != 64:
+            raise DocumentError("the firmware manifest is incomplete", "publish the firmware again")
+        return cls(version, file, sha256)
+
+
+@dataclass(frozen=True, slots=True)
+class Provision:
+    """Everything that a unit needs to run."""
+
+    configuration: Document
+    slot: Slot
+
+    @property
+    def version(self) -> int:
+        """The version of the configuration."""
+        return self.configuration.number(VERSION_KEY)
+
+
+class Provisioner:
+    """Fetches, verifies and keeps configuration and firmware."""
+
+    def __init__(
+        self, identity: Identity, folder: StateFolder, status: StatusBoard, clock: Clock
+    ) -> None:
+        self._identity = identity
+        self._folder = folder
+        self._status = status
+        self._clock = clock
+        self._hints = HintStore(folder.hints)
+        self._slots = SlotManager(folder.slots)
+        self._trust = TrustStore(folder.trust, identity.root, clock)
+        self._lock = asyncio.Lock()
+        self._servers: tuple[Server, ...] = ()
+
+    def kept(self) -> Provision | None:
+        """Returns what was good last time; None when this unit never got that far."""
+        data = read_bounded(self._folder.configuration, MAX_BYTES)
+        slot = self._slots.current()
+        if data is None or slot is None:
+            return None
+        try:
+            return Provision(parse_document(data), slot)
+        except DocumentError:
+            logger.exception("the kept configuration is damaged")
+            return None
+
+    async def provision(self, lease: Lease, resolver: Resolver) -> Provision:
+        """Asks the network for everything and keeps it.
+
+        Raises:
+            BootError: A stage failed; what was kept before is untouched.
+        """
+        self._status.reset(STAGES)
+        self._status.clear_alarm(REFUSED_ALARM)
+        try:
+            async with self._lock:
+                names = await self._ask_hints(lease, resolver)
+                self._servers = await self._locate(names, resolver)
+                provision = await self._visit_first_good(self._servers)
+                self._hints.save(names)
+        except OSError as error:
+            raise BootError(f"the state folder: {error}", "free or replace the medium") from error
+        return provision
+
+    async def profile(self, user: str, resolver: Resolver) -> bytes:
+        """Returns the verified profile of a user.
+
+        Raises:
+            TrustError: It is not signed, or not acceptable.
+            BootError: No TSS gave it.
+        """
+        async with self._lock:
+            servers = self._servers or await locate(self._hints.load(), resolver)
+            return await self._profile_from_first_good(servers, f"profiles/{user}.yaml")
+
+    async def _ask_hints(self, lease: Lease, resolver: Resolver) -> tuple[str, ...]:
+        """Asks TFTP; a missing hint is no reason to stop."""
+        hints = TftpHints(self._identity.folder, self._identity.model)
+        try:
+            with self._status.step("tftp") as step:
+                names = await hints.ask(lease, resolver, step.count)
+                step.detail = ", ".join(names)
+                return names
+        except BootError:
+            usual = [f"{name}.{lease.domain}" for name in FALLBACK_NAMES if lease.domain]
+            return self._hints.load() or tuple(usual)
+
+    async def _locate(self, names: Sequence[str], resolver: Resolver) -> tuple[Server, ...]:
+        with self._status.step("dns") as step:
+            servers = await locate(names, resolver)
+            step.detail = ", ".join(f"{server.name} {server.address}" for server in servers)
+            return servers
+
+    async def _visit_first_good(self, servers: Sequence[Server]) -> Provision:
+        failures: list[BootError] = []
+        for server in servers:
+            try:
+                return await self._visit(server)
+            except BootError as error:
+                self._tell(server, error)
+                failures.append(error)
+        raise _worst(failures)
+
+    def _tell(self, server: Server, error: BootError) -> None:
+        """Shows refused content even when the next server has good content."""
+        logger.warning("%s: %s", server, error)
+        if isinstance(error, (TrustError, UntrustedServerError)):
+            self._status.raise_alarm(REFUSED_ALARM, f"{server.name}: {error}", error.remedy)
+
+    async def _visit(self, server: Server) -> Provision:
+        """Takes everything from one server, in one session."""
+        with self._status.step("ftpes") as step:
+            session = await self._open(server, step.count)
+            step.detail = str(server)
+        try:
+            with self._status.step("trust") as step:
+                session.count_for(step.count)
+                tree, data = await asyncio.to_thread(self._verify, session)
+                configuration = self._accept(data)
+                step.detail = f"configuration {configuration.number(VERSION_KEY)}"
+            with self._status.step("slot") as step:
+                session.count_for(step.count)
+                slot = await asyncio.to_thread(self._install, tree)
+                step.detail = slot.version
+        finally:
+            await asyncio.to_thread(session.close)
+        write_atomically(self._folder.configuration, data)
+        return Provision(configuration, slot)
+
+    async def _open(self, server: Server, count: Callable[[int], None]) -> FtpesSession:
+        account = Account(self._identity.username, self._identity.password)
+        context = trusting(self._identity)
+        return await asyncio.to_thread(
+            FtpesSession.open, server, account, context, clock=self._clock, count=count
+        )
+
+    def _verify(self, session: FtpesSession) -> tuple[VerifiedTree, bytes]:
+        """Returns the verified tree and, from it, the unit's configuration or the site's."""
+        tree = self._trust.refresh(session)
+        own = tree.fetch(f"units/{self._identity.folder}/config.yaml", max_bytes=MAX_BYTES)
+        path = own or tree.must_fetch("sites/default/config.yaml", max_bytes=MAX_BYTES)
+        return tree, path.read_bytes()
+
+    def _accept(self, data: bytes) -> Document:
+        """Returns a configuration that is well-formed and not older than the kept one.
+
+        Raises:
+            TrustError: It is older.
+            DocumentError: It is no flat YAML.
+        """
+        configuration = parse_document(data)
+        version, kept = configuration.number(VERSION_KEY), self._kept_version()
+        if version < kept:
+            raise TrustError(
+                f"configuration {version} is older than the last accepted {kept}",
+                f"publish it with {VERSION_KEY} above {kept}",
+            )
+        return configuration
+
+    def _kept_version(self) -> int:
+        data = read_bounded(self._folder.configuration, MAX_BYTES)
+        try:
+            return parse_document(data).number(VERSION_KEY) if data is not None else 0
+        except DocumentError:
+            return 0
+
+    def _install(self, tree: VerifiedTree) -> Slot:
+        """Installs the firmware that the manifest names, unless it is there already."""
+        folder = f"firmware/{self._identity.firmware}"
+        path = tree.must_fetch(f"{folder}/manifest.yaml", max_bytes=MAX_BYTES)
+        manifest = Manifest.parse(path.read_bytes())
+        current = self._slots.current()
+        if current and (current.version, current.sha256) == (manifest.version, manifest.sha256):
+            return current
+        wheel = tree.must_fetch(f"{folder}/{manifest.file}", max_bytes=MAX_IMAGE_BYTES)
+        try:
+            return self._slots.install(wheel, version=manifest.version, sha256=manifest.sha256)
+        finally:
+            wheel.unlink(missing_ok=True)
+
+    async def _profile_from_first_good(self, servers: Sequence[Server], target: str) -> bytes:
+        failures: list[BootError] = []
+        with self._status.step("profile") as step:
+            for server in servers:
+                try:
+                    data = await self._fetch_profile(server, target, step.count)
+                except BootError as error:
+                    logger.warning("%s: %s", server, error)
+                    failures.append(error)
+                else:
+                    step.detail = target
+                    return data
+            raise _worst(failures)
+
+    async def _fetch_profile(
+        self, server: Server, target: str, count: Callable[[int], None]
+    ) -> bytes:
+        session = await self._open(server, count)
+        try:
+            tree = await asyncio.to_thread(self._trust.refresh, session)
+            path = await asyncio.to_thread(tree.must_fetch, target, max_bytes=MAX_BYTES)
+        finally:
+            await asyncio.to_thread(session.close)
+        data = path.read_bytes()
+        parse_document(data)
+        return data
+
+
+def trusting(identity: Identity) -> ssl.SSLContext:
+    """Returns a TLS context that trusts the unit's factory CA.
+
+    Raises:
+        IdentityError: The CA file holds no certificate.
+    """
+    try:
+        return client_context(identity.ca)
+    except OSError as error:
+        raise IdentityError(f"ca.pem: {error}", "write the factory folder again") from error
+
+
+def _worst(failures: Sequence[BootError]) -> BootError:
+    """Returns the failure to show: refused content says more than a silent server."""
+    for failure in failures:
+        if isinstance(failure, TrustError):
+            return failure
+    return failures[0] if failures else FtpesError("no TSS is known")
