@@ -101,9 +101,13 @@ def open_database(path: Path) -> Engine:
 
 
 def unit_may_fetch(engine: Engine, mac: str, password: str) -> bool:
-    """Whether a unit of this MAC exists and has this password."""
+    """Whether a unit of this MAC exists and has this password.
+
+    Dashes in the MAC are as good as colons, which HTTP basic authentication cannot carry
+    in a user name (RFC 7617 section 2).
+    """
     with Session(engine) as session:
-        unit = session.get(UnitRow, mac)
+        unit = session.get(UnitRow, mac.replace("-", ":"))
         return unit is not None and unit.has_password(password)
 
 

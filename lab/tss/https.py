@@ -1,6 +1,7 @@
 """The HTTPS side of a TSS node: the same tree as FTPES, under the same rule.
 
-A unit proves itself by HTTP basic authentication over TLS (RFC 7617).
+A unit proves itself by HTTP basic authentication over TLS (RFC 7617); its user name is its
+MAC with dashes, because a colon ends the user name.
 """
 
 from __future__ import annotations
