@@ -39,7 +39,7 @@ from .events import (
 )
 from .user_agent import AgentSettings, Invitation, UserAgent
 
-__all__ = ["Agent", "AgentSettings"]
+__all__ = ["Agent", "AgentSettings", "new_call_id"]
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
