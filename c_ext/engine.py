@@ -18,7 +18,7 @@ from errno import (
     EINVAL,
     ENOSPC,
 )
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 
 from ._engine import ffi, lib
 from .errors import (
@@ -33,6 +33,10 @@ from .errors import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from . import _engine as c
+
+Handle = TypeVar("Handle")
 
 TICK_MS = lib.OT_TICK_MS
 TICK_SAMPLES = lib.OT_TICK_SAMPLES
@@ -54,11 +58,19 @@ def _check(code: int, what: str) -> None:
         raise _ERRORS.get(code, EngineError)(code, f"{what}: {os.strerror(code)}")
 
 
-def _handle(kind: str, make: "Callable[[ffi.CData], int]", what: str) -> ffi.CData:
-    """Returns the object that `make` puts behind a pointer of type `kind`."""
-    out = ffi.new(f"{kind} **")
-    _check(make(out), what)
-    return out[0]
+def _within(value: int, bits: int, what: str) -> int:
+    """Returns a value that fits an unsigned C integer, or raises."""
+    if not 0 <= value < 1 << bits:
+        raise SettingError(EINVAL, f"{what} {value} is not in 0 to {(1 << bits) - 1}")
+    return value
+
+
+def _port(value: int) -> int:
+    return _within(value, 16, "port")
+
+
+def _ptime(value: int) -> int:
+    return _within(value, 8, "packet time in ms")
 
 
 def _level_dbfs(energy: int) -> float:
@@ -186,8 +198,9 @@ class Engine:
             EngineError: No memory or descriptors were left.
         """
         self._wants_realtime = realtime
-        handle = _handle("ot_engine", lib.ot_engine_create, "cannot make an engine")
-        self._handle = ffi.gc(handle, lib.ot_engine_destroy)
+        out = ffi.new("ot_engine **")
+        _check(lib.ot_engine_create(out), "cannot make an engine")
+        self._handle = ffi.gc(out[0], lib.ot_engine_destroy)
 
     @property
     def realtime(self) -> bool:
@@ -250,14 +263,13 @@ class Engine:
             SettingError: The port is odd, the address or packet time impossible.
             CapacityError: All legs are in use.
         """
-
-        def make(out: ffi.CData) -> int:
-            return lib.ot_leg_open(
-                out, self._handle, address.encode(), rtp_port, codec.value, ptime_ms
-            )
-
-        handle = _handle("ot_leg", make, f"cannot open RTP {address}:{rtp_port}")
-        return Leg(self, handle, rtp_port)
+        out = ffi.new("ot_leg **")
+        own = address.encode()
+        code = lib.ot_leg_open(
+            out, self._handle, own, _port(rtp_port), codec.value, _ptime(ptime_ms)
+        )
+        _check(code, f"cannot open RTP {address}:{rtp_port}")
+        return Leg(self, out[0], rtp_port)
 
     def open_bus(self) -> "Bus":
         """Opens a bus: whoever listens hears all who talk, except itself.
@@ -265,10 +277,9 @@ class Engine:
         Raises:
             CapacityError: All buses are in use.
         """
-        handle = _handle(
-            "ot_bus", lambda out: lib.ot_bus_open(out, self._handle), "cannot open a bus"
-        )
-        return Bus(self, handle)
+        out = ffi.new("ot_bus **")
+        _check(lib.ot_bus_open(out, self._handle), "cannot open a bus")
+        return Bus(self, out[0])
 
     def open_device(self, *, capture_ms: int = 60, playback_ms: int = 60) -> "Device":
         """Opens the two rings between an audio device and the engine.
@@ -283,11 +294,15 @@ class Engine:
             SettingError: A length is out of bounds.
             CapacityError: All devices are in use.
         """
-
-        def make(out: ffi.CData) -> int:
-            return lib.ot_device_open(out, self._handle, capture_ms, playback_ms)
-
-        return Device(self, _handle("ot_device", make, "cannot open a device"))
+        out = ffi.new("ot_device **")
+        code = lib.ot_device_open(
+            out,
+            self._handle,
+            _within(capture_ms, 16, "capture time in ms"),
+            _within(playback_ms, 16, "playback time in ms"),
+        )
+        _check(code, "cannot open a device")
+        return Device(self, out[0])
 
     def open_recording(self, *, codec: Codec = Codec.PCMU, ptime_ms: int = 20) -> "Recording":
         """Opens a recording, without taps and without recorders yet.
@@ -296,19 +311,18 @@ class Engine:
             SettingError: The packet time is not 10, 20 or 30 ms.
             CapacityError: All recordings are in use.
         """
+        out = ffi.new("ot_recording **")
+        code = lib.ot_recording_open(out, self._handle, codec.value, _ptime(ptime_ms))
+        _check(code, "cannot open a recording")
+        return Recording(self, out[0])
 
-        def make(out: ffi.CData) -> int:
-            return lib.ot_recording_open(out, self._handle, codec.value, ptime_ms)
 
-        return Recording(self, _handle("ot_recording", make, "cannot open a recording"))
-
-
-class _Part:
+class _Part(Generic[Handle]):
     """A handle that keeps its engine alive and knows when it was closed."""
 
-    def __init__(self, engine: Engine, handle: ffi.CData) -> None:
+    def __init__(self, engine: Engine, handle: Handle) -> None:
         self._engine = engine
-        self._open_handle: ffi.CData | None = handle
+        self._open_handle: Handle | None = handle
 
     @property
     def closed(self) -> bool:
@@ -316,12 +330,12 @@ class _Part:
         return self._open_handle is None
 
     @property
-    def _handle(self) -> ffi.CData:
+    def _handle(self) -> Handle:
         if self._open_handle is None:
             raise ClosedError(EBADF, f"this {type(self).__name__.lower()} was closed")
         return self._open_handle
 
-    def _close(self, close: "Callable[[ffi.CData], int]") -> None:
+    def _close(self, close: "Callable[[Handle], int]") -> None:
         if self._open_handle is None:
             return
         code = close(self._open_handle)
@@ -329,10 +343,10 @@ class _Part:
         _check(code, f"cannot close the {type(self).__name__.lower()}")
 
 
-class Leg(_Part):
+class Leg(_Part["c.LegHandle"]):
     """An RTP stream each way with one far end, and its RTCP."""
 
-    def __init__(self, engine: Engine, handle: ffi.CData, rtp_port: int) -> None:
+    def __init__(self, engine: Engine, handle: "c.LegHandle", rtp_port: int) -> None:
         super().__init__(engine, handle)
         self.id: int = lib.ot_leg_port(handle)
         self.ssrc: int = lib.ot_leg_ssrc(handle)
@@ -373,14 +387,11 @@ class Leg(_Part):
         remote = ffi.new("ot_leg_remote *")
         dotted = ffi.new("char[]", address.encode())
         remote.address = dotted
-        try:
-            remote.rtp_port = rtp_port
-            remote.rtcp_port = rtcp_port or 0
-            remote.codec = codec.value
-            remote.payload_type = payload_type
-            remote.ptime_ms = ptime_ms
-        except OverflowError as error:
-            raise SettingError(EINVAL, f"cannot connect to {address}: {error}") from error
+        remote.rtp_port = _port(rtp_port)
+        remote.rtcp_port = _port(rtcp_port or 0)
+        remote.codec = codec.value
+        remote.payload_type = _within(payload_type, 7, "payload type")
+        remote.ptime_ms = _ptime(ptime_ms)
         remote.send = send
         remote.receive = receive
         code = lib.ot_leg_connect(self._handle, remote)
@@ -410,7 +421,7 @@ class Leg(_Part):
         self._close(lib.ot_leg_close)
 
 
-def _leg_stats(raw: ffi.CData) -> LegStats:
+def _leg_stats(raw: "c.LegStats") -> LegStats:
     return LegStats(
         packets_sent=raw.packets_sent,
         octets_sent=raw.octets_sent,
@@ -444,13 +455,13 @@ def _leg_stats(raw: ffi.CData) -> LegStats:
     )
 
 
-class Device(_Part):
+class Device(_Part["c.DeviceHandle"]):
     """The engine's end of a microphone and an earpiece or loudspeaker.
 
     One thread may write, one may read; neither ever waits for the engine.
     """
 
-    def __init__(self, engine: Engine, handle: ffi.CData) -> None:
+    def __init__(self, engine: Engine, handle: "c.DeviceHandle") -> None:
         super().__init__(engine, handle)
         self.id: int = lib.ot_device_port(handle)
 
@@ -509,7 +520,7 @@ class Device(_Part):
 Port: TypeAlias = Leg | Device
 
 
-class Bus(_Part):
+class Bus(_Part["c.BusHandle"]):
     """A place where ports talk and listen; nobody hears itself."""
 
     def join(self, port: Port, *, talk_db: float | None, listen_db: float | None) -> None:
@@ -545,14 +556,14 @@ class Bus(_Part):
         self._close(lib.ot_bus_close)
 
 
-class Recording(_Part):
+class Recording(_Part["c.RecordingHandle"]):
     """The complete sum of the tapped buses, encoded once and sent to up to two recorders.
 
     Both recorders get the same payload with the same sequence numbers, timestamps and SSRC.  A
     recorder that refuses or blocks is counted and delays nothing.
     """
 
-    def __init__(self, engine: Engine, handle: ffi.CData) -> None:
+    def __init__(self, engine: Engine, handle: "c.RecordingHandle") -> None:
         super().__init__(engine, handle)
         self.ssrc: int = lib.ot_recording_ssrc(handle)
 
@@ -600,12 +611,12 @@ class Recording(_Part):
         """
         code = lib.ot_recording_fork(
             self._handle,
-            index,
+            _within(index, 1, "fork"),
             address.encode(),
-            local_rtp_port,
+            _port(local_rtp_port),
             remote_address.encode(),
-            remote_rtp_port,
-            payload_type,
+            _port(remote_rtp_port),
+            _within(payload_type, 7, "payload type"),
         )
         _check(code, f"cannot record to {remote_address}:{remote_rtp_port}")
 
@@ -616,7 +627,9 @@ class Recording(_Part):
             SettingError: `index` is neither 0 nor 1.
             ClosedError: The recording was closed.
         """
-        _check(lib.ot_recording_unfork(self._handle, index), "cannot stop the fork")
+        _check(
+            lib.ot_recording_unfork(self._handle, _within(index, 1, "fork")), "cannot stop the fork"
+        )
 
     def stats(self) -> tuple[ForkStats, ForkStats]:
         """Returns the statistics of both forks.

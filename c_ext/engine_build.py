@@ -18,10 +18,7 @@ from cffi import FFI
 HERE = Path(__file__).resolve().parent if __name__ == "__main__" else Path(__file__).parent
 SANITIZE = os.environ.get("OPENTURRET_SANITIZE", "")
 WERROR = os.environ.get("OPENTURRET_WERROR", "")
-SOURCES = (
-    "engine.c control.c commands.c bus.c leg.c recording.c reports.c stream.c "
-    "jitter.c ring.c socket.c rtp.c rtcp.c g711.c level.c mix.c"
-).split()
+SOURCES = sorted(HERE.glob("[!_]*.c"))
 
 
 def declarations() -> str:
@@ -46,7 +43,7 @@ ffibuilder.cdef(declarations())
 ffibuilder.set_source(
     "openturret.c_ext._engine",
     '#include "engine.h"',
-    sources=[(HERE / source).as_posix() for source in SOURCES],
+    sources=[source.as_posix() for source in SOURCES],
     include_dirs=[HERE.as_posix()],
     depends=[header.as_posix() for header in sorted(HERE.glob("*.h"))],
     define_macros=[("_GNU_SOURCE", "1")],
