@@ -7,6 +7,9 @@ finds a dead server is sent to the other one.
 
 from __future__ import annotations
 
+import asyncio
+import csv
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -31,7 +34,7 @@ def service(
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "haproxy.cfg"
-    path.write_text(_configuration(host, servers, port))
+    path.write_text(_configuration(host, servers, port, _control(folder)))
     program = tool("haproxy")
     return Service(
         name,
@@ -42,12 +45,31 @@ def service(
     )
 
 
-def _configuration(host: Host, servers: Sequence[Host], port: int) -> str:
+async def server_states(folder: Path) -> dict[str, str]:
+    """What the balancer of a folder thinks of each directory: ``UP``, ``DOWN``, ….
+
+    Raises:
+        OSError: the balancer does not run.
+    """
+    reader, writer = await asyncio.open_unix_connection(os.fspath(_control(folder)))
+    writer.write(b"show stat -1 4 -1\n")
+    rows = csv.DictReader((await reader.read()).decode().lstrip("# ").splitlines())
+    writer.close()
+    await writer.wait_closed()
+    return {row["svname"]: row["status"].split()[0] for row in rows}
+
+
+def _control(folder: Path) -> Path:
+    return folder / "haproxy.sock"
+
+
+def _configuration(host: Host, servers: Sequence[Host], port: int, control: Path) -> str:
     return "\n".join(
         [
             "global",
             "  maxconn 200",
             "  nbthread 1",
+            f"  stats socket {control} mode 600 level operator",
             "  log stdout format raw daemon",
             "defaults",
             "  mode tcp",

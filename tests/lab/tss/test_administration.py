@@ -177,7 +177,7 @@ def test_private_keys_are_never_in_the_published_tree(tss: Administration) -> No
 
 
 def test_a_configuration_without_a_version_is_refused(tss: Administration) -> None:
-    with pytest.raises(PublishError, match="application.config.version"):
+    with pytest.raises(PublishError, match=r"application\.config\.version"):
         tss.set_configuration(MAC, {"application.unit.model": "TouchPro"})
 
 

@@ -70,14 +70,14 @@ def test_both_nodes_hand_out_the_same_tree(bench: Bench, node: int) -> None:
 
 
 def test_a_wrong_password_is_refused(bench: Bench) -> None:
-    with pytest.raises(ftplib.error_perm, match="^530"):
+    with pytest.raises(ftplib.error_perm, match=r"^530"):
         logged_in(bench, plan.TSS[0], password="wrong")
 
 
 def test_nothing_is_said_in_clear(bench: Bench) -> None:
     client = ftplib.FTP(timeout=5)
     client.connect(plan.TSS[0].address, 21)
-    with pytest.raises(ftplib.error_perm, match="^550"):
+    with pytest.raises(ftplib.error_perm, match=r"^550"):
         client.login(UNIT.ftpes_username, UNIT.ftpes_password)
     client.close()
 
@@ -85,23 +85,23 @@ def test_nothing_is_said_in_clear(bench: Bench) -> None:
 def test_data_without_tls_is_refused(bench: Bench) -> None:
     client = Ftpes(bench).open(plan.TSS[0].address)
     client.login(UNIT.ftpes_username, UNIT.ftpes_password)
-    with pytest.raises(ftplib.error_perm, match="^5[25]"):
+    with pytest.raises(ftplib.error_perm, match=r"^5[25]"):
         client.retrbinary("RETR metadata/timestamp.json", lambda _data: None)
     client.close()
 
 
 def test_another_units_folder_is_not_there(bench: Bench) -> None:
     with logged_in(bench, plan.TSS[0]) as client:
-        with pytest.raises(ftplib.error_perm, match="^550"):
+        with pytest.raises(ftplib.error_perm, match=r"^550"):
             client.fetch("targets/units/02-54-50-00-00-99/config.yaml")
-        with pytest.raises(ftplib.error_perm, match="^550"):
+        with pytest.raises(ftplib.error_perm, match=r"^550"):
             client.fetch("../tss.db")
 
 
 def test_nobody_may_write(bench: Bench) -> None:
     with (
         logged_in(bench, plan.TSS[0]) as client,
-        pytest.raises(ftplib.error_perm, match="^550"),
+        pytest.raises(ftplib.error_perm, match=r"^550"),
     ):
         client.storbinary("STOR metadata/timestamp.json", io.BytesIO(b"forged"))
 
