@@ -68,7 +68,10 @@ class LegTarget:
 
 @dataclass(frozen=True, slots=True)
 class LegStats:
-    """Counters of one leg; delays in ms, levels in dBFS."""
+    """Counters of one leg; delays in ms, levels in dBFS.
+
+    ``round_trip_ms`` is None until the far end has reported.
+    """
 
     packets_sent: int = 0
     octets_sent: int = 0
@@ -79,14 +82,17 @@ class LegStats:
     packets_reordered: int = 0
     packets_foreign: int = 0
     packets_malformed: int = 0
+    packets_other: int = 0
+    send_errors: int = 0
     concealed_frames: int = 0
     jitter_ms: float = 0.0
-    round_trip_ms: float = 0.0
-    receive_level_dbfs: float = -96.0
-    transmit_level_dbfs: float = -96.0
+    round_trip_ms: float | None = None
+    receive_level_dbfs: float = -127.0
+    transmit_level_dbfs: float = -127.0
     receive_gap_max_ms: float = 0.0
     send_gap_max_ms: float = 0.0
     remote_fraction_lost: float = 0.0
+    bye_received: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -152,9 +152,10 @@ class Heard:
 
 def _open_for_writing(path: Path) -> wave.Wave_write:
     try:
-        file = wave.open(str(path), "wb")  # noqa: SIM115
+        path.touch()
     except OSError as error:
         raise AudioFormatError(f"cannot write {path}: {error.strerror}") from error
+    file = wave.open(str(path), "wb")  # noqa: SIM115
     file.setnchannels(1)
     file.setsampwidth(SAMPLE_BYTES)
     file.setframerate(RATE_HZ)

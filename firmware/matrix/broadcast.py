@@ -6,7 +6,7 @@ events it lost once it reads again.
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -48,14 +48,14 @@ class EventServer:
         self._server: asyncio.Server | None = None
         self._meter: asyncio.Task[None] | None = None
         self._levels: Callable[[], Mapping[str, object]] = dict
-        self._standing: Callable[[], list[Mapping[str, object]]] = list
+        self._standing: Callable[[], Sequence[Mapping[str, object]]] = list
 
     async def open(
         self,
         address: str,
         port: int,
         levels: Callable[[], Mapping[str, object]],
-        standing: Callable[[], list[Mapping[str, object]]],
+        standing: Callable[[], Sequence[Mapping[str, object]]],
     ) -> int:
         """Listens; returns the port.
 

@@ -6,6 +6,7 @@ short-lived, and the first to go when room is needed.
 """
 
 import asyncio
+import errno
 import logging
 from dataclasses import dataclass, field
 from typing import Final
@@ -13,7 +14,7 @@ from typing import Final
 from ...hal.errors import FieldError, NotJsonError, WireError
 from ...hal.wire import json_lines
 from ...hal.wire.json_lines import JsonObject, LineSplitter
-from .errors import BadRequestError, MatrixProcessError
+from .errors import BadRequestError, ExhaustedError, MatrixProcessError
 from .matrix import Matrix
 from .methods import perform
 
@@ -116,7 +117,7 @@ class ControlServer:
             return _error(request.get("id"), error.code, str(error))
         except OSError as error:
             logger.warning("%s: %s", request.get("method"), error)
-            return _error(request.get("id"), MatrixProcessError.code, str(error))
+            return _error(request.get("id"), _code_of(error), str(error))
 
     def _result(self, request: JsonObject) -> object:
         method = json_lines.field(request, "method", str)
@@ -125,6 +126,15 @@ class ControlServer:
 
 
 _LARGE: Final = {"max_line_bytes": 1_048_576}
+
+
+def _code_of(error: OSError) -> str:
+    match error.errno:
+        case errno.ENOSPC | errno.EMFILE | errno.ENFILE | errno.ENOMEM:
+            return ExhaustedError.code
+        case errno.EINVAL:
+            return BadRequestError.code
+    return MatrixProcessError.code
 
 
 def _error(request: object, code: str, message: str) -> bytes:

@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 RETRY_S: Final = 0.5
 PREFILL_FRAMES: Final = 2
+RING_MS: Final = 80
 
 
 class DeviceThread:
@@ -92,6 +93,11 @@ class OpenDevice:
     engine: EngineDevice
     thread: DeviceThread
 
+    def levels(self) -> list[float]:
+        """Returns capture and playback level in dBFS."""
+        stats = self.engine.stats()
+        return [round(stats.capture_level_dbfs, 1), round(stats.playback_level_dbfs, 1)]
+
 
 class AudioDevices:
     """Every audio device of the board, open while it is on a bus.
@@ -156,7 +162,7 @@ class AudioDevices:
 
     def _start(self, spec: DeviceSpec) -> OpenDevice:
         port = self._make_port(spec)
-        device = self._engine.open_device()
+        device = self._engine.open_device(capture_ms=RING_MS, playback_ms=RING_MS)
 
         def ended() -> None:
             self._later(lambda: self._finish(device, thread))

@@ -9,7 +9,7 @@ from ...c_ext.engine import Codec, Engine
 from ...c_ext.engine import Leg as EngineLeg
 from ...hal.matrix import LegTarget
 from ...hal.wire.json_lines import JsonObject
-from .errors import ExhaustedError, MatrixProcessError, UnknownThingError
+from .errors import ExhaustedError, UnknownThingError
 from .ports import PortPairs
 
 logger = logging.getLogger(__name__)
@@ -41,6 +41,15 @@ class OpenLeg:
             "tag": self.tag,
             "target": None if self.target is None else asdict(self.target),
         }
+
+    def stats(self) -> dict[str, object]:
+        """Returns the counters as OLDCB lists them."""
+        return asdict(self.engine.stats())
+
+    def levels(self) -> list[float]:
+        """Returns receive and transmit level in dBFS."""
+        stats = self.engine.stats()
+        return [round(stats.receive_level_dbfs, 1), round(stats.transmit_level_dbfs, 1)]
 
 
 class Legs:
@@ -117,12 +126,6 @@ class Legs:
                 )
             except OSError as error:
                 self._ports.give_back(rtp_port)
-                _raise_unless_busy(error, address)
+                if error.errno != errno.EADDRINUSE:
+                    raise
         raise ExhaustedError("every RTP port pair is in use")
-
-
-def _raise_unless_busy(error: OSError, address: str) -> None:
-    if error.errno in (errno.ENOSPC, errno.ENOMEM, errno.EMFILE, errno.ENFILE):
-        raise ExhaustedError(f"the engine has no room for another leg: {error}") from error
-    if error.errno != errno.EADDRINUSE:
-        raise MatrixProcessError(f"cannot bind on {address}: {error}") from error

@@ -1,5 +1,6 @@
 """The matrix as one object: legs, devices, buses and recordings over one engine."""
 
+import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -70,7 +71,7 @@ class Matrix:
         return {
             **self.hello(),
             "uptime_s": round(self.clock.monotonic() - self.started, 3),
-            "ticks": asdict(self.engine.ticks()),
+            "ticks": self._ticks(),
             "legs": len(self.legs),
             "buses": len(self.buses),
             "recordings": len(self.recordings),
@@ -78,6 +79,11 @@ class Matrix:
             "alarms": [alarm.details() for alarm in self.alarms()],
             "server": dict(self.counters()),
         }
+
+    def _ticks(self) -> dict[str, object]:
+        ticks = self.engine.ticks()
+        bounded = [[bound, count] for bound, count in ticks.lateness if math.isfinite(bound)]
+        return {**asdict(ticks), "lateness": [*bounded, [None, ticks.lateness[-1][1]]]}
 
     def alarms(self) -> list[Alarm]:
         """Returns the alarms that stand now."""

@@ -8,7 +8,7 @@ from ...c_ext.engine import Codec, Engine
 from ...c_ext.engine import Recording as EngineRecording
 from ...hal.matrix import ForkTarget, RecordingPort
 from .buses import Buses
-from .errors import ConflictError, MatrixProcessError, UnknownThingError
+from .errors import ConflictError, UnknownThingError
 from .ports import PortPairs
 
 logger = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ class OpenRecording:
 
     def _describe(self, index: int, fork: OpenFork) -> dict[str, object]:
         target = None if fork.target is None else asdict(fork.target)
-        counters = {} if fork.target is None else asdict(self.engine.stats(index))
+        counters = {} if fork.target is None else asdict(self.engine.stats()[index])
         place = {"index": index, "rtp_port": fork.port.rtp_port, "target": target}
         return {**counters, **place, "refused": fork.refused}
 
@@ -133,7 +133,7 @@ class Recordings:
         if recording.forks[index].target is not None:
             recording.engine.unfork(index)
         self._start(recording, index, target)
-        seen = recording.engine.stats(index).send_errors
+        seen = recording.engine.stats()[index].send_errors
         recording.forks[index] = OpenFork(port, target, errors_seen=seen)
         logger.info("recording %s fork %d to %s:%d", name, index, target.address, target.rtp_port)
         return port
@@ -166,14 +166,11 @@ class Recordings:
     def _start(self, recording: OpenRecording, index: int, target: ForkTarget) -> None:
         port = recording.forks[index].port
         recording.forks[index].target = None
-        try:
-            recording.engine.fork(
-                index,
-                address=port.address,
-                local_rtp_port=port.rtp_port,
-                remote_address=target.address,
-                remote_rtp_port=target.rtp_port,
-                payload_type=target.payload_type,
-            )
-        except OSError as error:
-            raise MatrixProcessError(f"cannot send from port {port.rtp_port}: {error}") from error
+        recording.engine.fork(
+            index,
+            address=port.address,
+            local_rtp_port=port.rtp_port,
+            remote_address=target.address,
+            remote_rtp_port=target.rtp_port,
+            payload_type=target.payload_type,
+        )

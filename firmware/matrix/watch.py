@@ -59,7 +59,7 @@ def standing(recordings: Recordings) -> list[Alarm]:
 def _changed(recording: OpenRecording, index: int, fork: OpenFork) -> bool:
     if fork.target is None:
         return False
-    errors = recording.engine.stats(index).send_errors
+    errors = recording.engine.stats()[index].send_errors
     fresh, fork.errors_seen = errors > fork.errors_seen, errors
     fork.quiet_checks = 0 if fresh else fork.quiet_checks + 1
     refused = fresh or (fork.refused and fork.quiet_checks < CALM_CHECKS)
