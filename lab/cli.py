@@ -43,7 +43,7 @@ class Command:
 _COMMANDS: Final = (
     Command(
         "demo",
-        "openturret.lab.demo_cli",
+        "openturret.lab.demo.cli",
         "main",
         "bench",
         "a whole trading floor on this machine: boots a turret, calls, kills, listens",
@@ -178,7 +178,7 @@ def _run(command: Command, arguments: list[str]) -> int:
     try:
         code = _entry(command)(arguments)
         sys.stdout.flush()
-    except ModuleNotFoundError as error:
+    except ImportError as error:
         return _say_not_installed(command, error)
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
@@ -196,7 +196,10 @@ def _entry(command: Command) -> Callable[[list[str]], int]:
     return function
 
 
-def _say_not_installed(command: Command, error: ModuleNotFoundError) -> int:
+def _say_not_installed(command: Command, error: ImportError) -> int:
+    if "openturret[" in str(error):
+        sys.stderr.write(f"turret {command.name}: {error}\n")
+        return EXIT_NOT_INSTALLED
     missing = (error.name or "").partition(".")[0]
     extra = _EXTRAS.get(missing, command.extra) if missing != "openturret" else ""
     if not extra:

@@ -77,6 +77,14 @@ class PanelClient:
         """
         await self._call("POST", f"/api/handsets/{side}/dial", {"number": number})
 
+    async def logout(self) -> None:
+        """Log the user out.
+
+        Raises:
+            PanelError: nobody is logged in, or nobody answers.
+        """
+        await self._call("POST", "/api/logout", {})
+
     async def talk(self, channel: int, *, on: bool) -> None:
         """Open or close the gooseneck towards a speaker channel.
 
@@ -92,7 +100,7 @@ class PanelClient:
             async with self._http.request(method, self._base + path, json=body) as reply:
                 answer: dict[str, Any] = await reply.json()
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            raise PanelError(f"{method} {path}: {error or type(error).__name__}") from error
+            raise PanelError(f"{method} {path}: {type(error).__name__} {error}") from error
         if reply.status >= 400:
             raise PanelError(f"{method} {path}: {reply.status} {answer}")
         return answer

@@ -5,22 +5,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .errors import LabError
+from .capture import records
 
-PCAP_MAGICS = {
-    b"\xd4\xc3\xb2\xa1": ("<", 1e-6),
-    b"\xa1\xb2\xc3\xd4": (">", 1e-6),
-    b"\x4d\x3c\xb2\xa1": ("<", 1e-9),
-    b"\xa1\xb2\x3c\x4d": (">", 1e-9),
-}
 ETHERNET_HEADER = 14
 ETHERTYPE_IPV4 = b"\x08\x00"
 UDP = 17
 RTP_HEADER = 12
-
-
-class CaptureError(LabError, ValueError):
-    """A file is not a pcap capture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +69,8 @@ def read_datagrams(path: Path) -> Iterator[Datagram]:
     Raises:
         CaptureError: it is not a pcap file.
     """
-    data = path.read_bytes()
-    if data[:4] not in PCAP_MAGICS or len(data) < 24:
-        raise CaptureError(f"{path} is not a pcap file")
-    order, unit_s = PCAP_MAGICS[data[:4]]
-    record, at = struct.Struct(f"{order}IIII"), 24
-    while at + record.size <= len(data):
-        seconds, fraction, length, _ = record.unpack_from(data, at)
-        at += record.size
-        datagram = _datagram(seconds + fraction * unit_s, data[at : at + length])
-        at += length
+    for record in records(path.read_bytes()):
+        datagram = _datagram(record.seconds + record.microseconds / 1e6, record.data)
         if datagram:
             yield datagram
 

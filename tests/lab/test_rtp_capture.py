@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from openturret.lab.rtp_capture import CaptureError, read_datagrams, rtp_streams
+from openturret.lab.capture import CaptureError
+from openturret.lab.rtp_capture import read_datagrams, rtp_streams
 
 HEADER = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1)
 
@@ -72,5 +73,5 @@ def test_a_capture_cut_at_any_byte_is_read_as_far_as_it_goes(tmp_path: Path) -> 
 def test_another_kind_of_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "text.pcap"
     path.write_text("no capture at all, just text")
-    with pytest.raises(CaptureError, match=r"text\.pcap"):
+    with pytest.raises(CaptureError, match="capture"):
         list(read_datagrams(path))

@@ -1,0 +1,59 @@
+"""What the story saw, before anybody judges it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call of the unit as its panel shows it."""
+
+    line_id: str
+    position: str
+    remote: str
+    adopted: bool
+    state: str
+
+    @classmethod
+    def of(cls, shown: dict[str, Any]) -> Call:
+        """Read a call of the panel's state."""
+        return cls(
+            line_id=str(shown["id"]),
+            position=str(shown["position"]),
+            remote=str(shown["remote"]),
+            adopted=bool(shown["adopted"]),
+            state=str(shown["state"]),
+        )
+
+
+@dataclass(slots=True)
+class Kill:
+    """The runtime's death and return; times are UTC seconds, durations seconds."""
+
+    at_unix: float = 0.0
+    panel_back_s: float = 0.0
+    calls_back_s: float = 0.0
+    registered_back_s: float = 0.0
+    before: list[Call] = field(default_factory=list)
+    after: list[Call] = field(default_factory=list)
+    matrix_pid_same: bool = False
+
+
+@dataclass(slots=True)
+class Findings:
+    """Everything that the story leaves for the judge and the report."""
+
+    stages: list[dict[str, Any]] = field(default_factory=list)
+    registered_after_s: float = 0.0
+    wrong_password_refused: bool = False
+    legs: list[dict[str, Any]] = field(default_factory=list)
+    kill: Kill = field(default_factory=Kill)
+    bye_reached_party: bool = False
+    party_hang_up_freed_line: bool = False
+    powered_on_unix: float = 0.0
+    ear: dict[str, Path] = field(default_factory=dict)
+    unit_capture: Path = Path()
+    far_captures: list[Path] = field(default_factory=list)
