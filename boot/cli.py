@@ -94,7 +94,7 @@ async def _run(identity: Identity, folder: StateFolder, interface: IpInterface) 
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    ports = InterfacePorts(interface.name, interface.mac())
+    ports = InterfacePorts(interface.name, interface.mac)
     around = surroundings(interface, ports, SystemClock(), random.SystemRandom())
     await BootAgent(identity, folder, around).run(stop)
 

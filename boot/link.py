@@ -4,6 +4,7 @@ import asyncio
 import ctypes
 import socket
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import Final, Protocol
@@ -165,7 +166,7 @@ class InterfacePorts:
     """Opens the ports on a real network interface; needs CAP_NET_RAW."""
 
     interface: str
-    mac: bytes
+    mac: Callable[[], bytes]
 
     def broadcast(self) -> BroadcastPort:
         """Opens a filtered AF_PACKET socket.
@@ -180,7 +181,7 @@ class InterfacePorts:
         except OSError:
             link.close()
             raise
-        return BroadcastPort(link, self.mac)
+        return BroadcastPort(link, self.mac())
 
     def unicast(self, server: IPv4Address) -> MessagePort:
         """Opens a UDP socket on port 68 of the interface.

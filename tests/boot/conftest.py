@@ -1,0 +1,255 @@
+"""A small world around the boot agent: a signed tree, a TSS, and namespaces for the rest.
+
+Tests marked ``bench`` need network namespaces.  All of a file run together in one
+``pytest`` inside a fresh namespace, and each is reported here under its own name.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import warnings
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from securesystemslib.signer import CryptoSigner
+from tuf.api.metadata import (
+    Metadata,
+    MetaFile,
+    Root,
+    Signed,
+    Snapshot,
+    TargetFile,
+    Targets,
+    Timestamp,
+)
+
+from openturret.boot.identity import Identity
+from openturret.lab import namespace
+from openturret.lab.certificates import Authority
+from openturret.lab.errors import NamespaceError, ToolMissingError
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)  # asyncore, in Python 3.11
+    from pyftpdlib.authorizers import DummyAuthorizer  # type: ignore[import-untyped]
+    from pyftpdlib.handlers import TLS_FTPHandler  # type: ignore[import-untyped]
+    from pyftpdlib.ioloop import IOLoop  # type: ignore[import-untyped]
+    from pyftpdlib.servers import FTPServer  # type: ignore[import-untyped]
+
+MAC = "02:54:50:00:00:01"
+PASSWORD = "a long secret"
+MAC_FOLDER = "02-54-50-00-00-01"
+_TIMEOUT_S = 300
+
+
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+    """Runs a bench test inside a namespace and reports what happened there as its own."""
+    if item.get_closest_marker("bench") is None or namespace.inside():
+        return None
+    results = item.session.stash.setdefault(_RESULTS, {})
+    if item.path not in results:
+        results[item.path] = _run_inside(item)
+    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    report = _report(item, results[item.path])
+    item.ihook.pytest_runtest_logreport(report=report)
+    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    return True
+
+
+_RESULTS = pytest.StashKey[dict[Path, dict[str, tuple[str, str, float]]]]()
+
+
+def _run_inside(item: pytest.Item) -> dict[str, tuple[str, str, float]]:
+    """Runs the selected bench tests of one file; outcome, words and seconds by name."""
+    chosen = [other.nodeid for other in item.session.items if _goes_along(other, item)]
+    try:
+        namespace.check()
+    except (NamespaceError, ToolMissingError) as error:
+        return {"": ("skipped", str(error), 0.0)}
+    lifeline, held = os.pipe()
+    with tempfile.TemporaryDirectory() as folder:
+        xml = Path(folder, "inside.xml")
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider",
+                   f"--junitxml={xml}", "-o", "junit_family=xunit1", *chosen]  # fmt: skip
+        try:
+            with namespace.spawn(command, lifeline, stdout=subprocess.PIPE) as process:
+                output = process.communicate(timeout=_TIMEOUT_S)[0].decode("utf-8", "replace")
+            return _parse(xml) if xml.exists() else {"": ("failed", output, 0.0)}
+        finally:
+            os.close(held)
+            os.close(lifeline)
+
+
+def _goes_along(other: pytest.Item, item: pytest.Item) -> bool:
+    return other.path == item.path and other.get_closest_marker("bench") is not None
+
+
+def _parse(xml: Path) -> dict[str, tuple[str, str, float]]:
+    results = {}
+    for case in ElementTree.parse(xml).iter("testcase"):  # noqa: S314 - our own file
+        outcome, words = "passed", ""
+        for child in case:
+            if child.tag in ("failure", "error"):
+                outcome, words = "failed", child.text or child.get("message", "")
+            elif child.tag == "skipped":
+                outcome, words = "skipped", child.get("message", "")
+        results[case.get("name", "")] = (outcome, words, float(case.get("time", "0")))
+    return results
+
+
+def _report(
+    item: pytest.Item, results: dict[str, tuple[str, str, float]]
+) -> pytest.TestReport:
+    missing = ("failed", "the test did not run inside the namespace", 0.0)
+    outcome, words, seconds = results.get(item.name, results.get("", missing))
+    longrepr: object = words or None
+    if outcome == "skipped":
+        longrepr = (str(item.path), item.location[1] or 0, words)
+    return pytest.TestReport(
+        nodeid=item.nodeid,
+        location=item.location,
+        keywords=dict.fromkeys(item.keywords, 1),
+        outcome=outcome,  # type: ignore[arg-type]
+        longrepr=longrepr,  # type: ignore[arg-type]
+        when="call",
+        duration=seconds,
+    )
+
+
+class SignedTree:
+    """A TUF repository in a folder, signed with keys that live as long as the test."""
+
+    ROLES = ("root", "timestamp", "snapshot", "targets")
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.signers = {role: CryptoSigner.generate_ed25519() for role in self.ROLES}
+        self.version = 0
+        self.lifetime = timedelta(days=1)
+        root = Root(version=1, expires=self._expiry(timedelta(days=365)), consistent_snapshot=True)
+        for role, signer in self.signers.items():
+            root.add_key(signer.public_key, role)
+        self.root = self._sign(root, "root")
+
+    def publish(self, targets: dict[str, bytes]) -> None:
+        """Replaces the whole content of the tree, one version higher."""
+        self.version += 1
+        infos = {name: self._write_target(name, data) for name, data in targets.items()}
+        signed = Targets(version=self.version, expires=self._expiry(), targets=infos)
+        self._write("targets", f"{self.version}.targets.json", signed)
+        snapshot = Snapshot(version=self.version, expires=self._expiry())
+        snapshot.meta["targets.json"] = MetaFile(self.version)
+        self._write("snapshot", f"{self.version}.snapshot.json", snapshot)
+        self.publish_timestamp(self.version)
+
+    def publish_timestamp(self, version: int) -> None:
+        timestamp = Timestamp(version=version, expires=self._expiry())
+        timestamp.snapshot_meta = MetaFile(self.version)
+        self._write("timestamp", "timestamp.json", timestamp)
+
+    def target_file(self, name: str) -> Path:
+        """Returns the file that consistent snapshots ask for."""
+        folder, _, base = name.rpartition("/")
+        matches = sorted((self.folder / "targets" / folder).glob(f"*.{base}"))
+        return matches[-1]
+
+    def _write_target(self, name: str, data: bytes) -> TargetFile:
+        info = TargetFile.from_data(name, data, ["sha256"])
+        folder, _, base = name.rpartition("/")
+        path = self.folder / "targets" / folder / f"{info.hashes['sha256']}.{base}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        return info
+
+    def _write(self, role: str, name: str, signed: Signed) -> None:
+        path = self.folder / "metadata" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(self._sign(signed, role))
+
+    def _sign(self, signed: Signed, role: str) -> bytes:
+        metadata = Metadata(signed)
+        metadata.sign(self.signers[role])
+        return metadata.to_bytes()
+
+    def _expiry(self, lifetime: timedelta | None = None) -> datetime:
+        moment = datetime.now(UTC) + (self.lifetime if lifetime is None else lifetime)
+        return moment.replace(microsecond=0)
+
+
+class Tss:
+    """pyftpdlib with explicit TLS on a folder, in a thread; one account."""
+
+    def __init__(
+        self, folder: Path, certificate: Path, *, address: str = "127.0.0.1", port: int = 0
+    ) -> None:
+        authorizer = DummyAuthorizer()
+        authorizer.add_user(MAC, PASSWORD, str(folder), perm="elr")
+        members = {
+            "authorizer": authorizer,
+            "certfile": str(certificate),
+            "tls_control_required": True,
+            "tls_data_required": True,
+            "auth_failed_timeout": 0,
+        }
+        self.handler = type("Handler", (TLS_FTPHandler,), members)
+        self.server = FTPServer((address, port), self.handler, ioloop=IOLoop())
+        self.address, self.port = self.server.socket.getsockname()[:2]
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _serve(self) -> None:
+        while not self._stop.is_set():
+            self.server.serve_forever(timeout=0.05, blocking=False)
+        self.server.close_all()
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> SignedTree:
+    return SignedTree(tmp_path / "tss")
+
+
+@pytest.fixture
+def start_tss(tree: SignedTree, authority: Authority) -> Iterator[Callable[..., Tss]]:
+    """Starts TSS nodes with any certificate; by default a good one for tss1."""
+    good = authority.issue("tss1", ["tss1.turret.example"]).both
+    running: list[Tss] = []
+
+    def start(certificate: Path = good, **where: object) -> Tss:
+        tree.folder.mkdir(parents=True, exist_ok=True)
+        running.append(Tss(tree.folder, certificate, **where))  # type: ignore[arg-type]
+        return running[-1]
+
+    yield start
+    for tss in running:
+        tss.close()
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("ca"), now=datetime.now(UTC))
+
+
+@pytest.fixture
+def identity(tmp_path: Path, authority: Authority, tree: SignedTree) -> Identity:
+    board = tmp_path / "board.yaml"
+    board.write_text("board: touchpro\n")
+    return Identity(
+        model="TouchPro",
+        serial="OT-0001",
+        mac=MAC,
+        firmware="touchpro",
+        username=MAC,
+        password=PASSWORD,
+        ca=authority.path,
+        root=tree.root,
+        board=board,
+    )

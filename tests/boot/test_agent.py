@@ -1,0 +1,254 @@
+"""The whole boot in a namespace: dnsmasq, an FTPES server, slapd, and a unit beside them."""
+
+import asyncio
+import base64
+import contextlib
+import hashlib
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from openturret.boot.control import ask
+from openturret.boot.errors import ControlError
+from openturret.lab.certificates import Authority
+from openturret.lab.errors import ToolMissingError
+from openturret.lab.tools import tool
+
+pytestmark = [pytest.mark.bench, pytest.mark.slow]
+
+MAC = "02:54:50:00:00:01"
+FOLDER = "02-54-50-00-00-01"
+GATEWAY = "10.1.0.2"
+SERVICE = """
+import asyncio, os, pathlib, sys
+async def main(port, name):
+    state = pathlib.Path(sys.argv[sys.argv.index("--state") + 1])
+    (state / f"{name}.started").open("a").write(f"{os.getpid()}\\n")
+    async with await asyncio.start_server(lambda r, w: w.close(), "127.0.0.1", port) as server:
+        await server.serve_forever()
+"""
+
+
+@dataclass
+class World:
+    """A client LAN with everything that a unit asks, and the unit."""
+
+    folder: Path
+    tree: Any
+    tss: Any
+    start_tss: Callable[..., Any]
+    agent: "subprocess.Popen[bytes] | None" = None
+
+    @property
+    def state(self) -> Path:
+        return self.folder / "state"
+
+    def publish(self, version: int, firmware: str = "0.1.0") -> None:
+        image = firmware_image(firmware)
+        manifest = {
+            "version": firmware,
+            "file": f"openturret-{firmware}.whl",
+            "sha256": hashlib.sha256(image).hexdigest(),
+        }
+        configuration = {
+            "application.config.version": version,
+            "application.directory.servers": ["ldaps://ldap.turret.example:636"],
+            "application.syslog.server": f"{GATEWAY}:514",
+        }
+        self.tree.publish(
+            {
+                f"units/{FOLDER}/config.yaml": yaml.safe_dump(configuration).encode(),
+                "firmware/touchpro/manifest.yaml": yaml.safe_dump(manifest).encode(),
+                f"firmware/touchpro/openturret-{firmware}.whl": image,
+                "profiles/alice.yaml": b"profile.user.name: Alice\n",
+            }
+        )
+
+    def power_on(self) -> None:
+        command = ["nsenter", "--net=/run/netns/unit", "--", sys.executable, "-m",
+                   "openturret.boot", "--state", str(self.state),
+                   "--factory", str(self.folder / "factory")]  # fmt: skip
+        with (self.folder / "agent.out").open("ab") as out:
+            self.agent = subprocess.Popen(command, stdout=out, stderr=out)
+
+    def stop(self) -> int:
+        if self.agent is None:
+            return 0
+        self.agent.terminate()
+        code = self.agent.wait(timeout=20)
+        self.agent = None
+        return code
+
+    async def status(self) -> dict[str, Any]:
+        return dict(await ask(self.state / "run" / "boot.sock", "status"))
+
+    async def until(self, wanted: Callable[[dict[str, Any]], bool], timeout_s: float = 20) -> dict[str, Any]:
+        status: dict[str, Any] = {}
+        try:
+            async with asyncio.timeout(timeout_s):
+                while not (status and wanted(status)):
+                    with contextlib.suppress(ControlError):
+                        status = await self.status()
+                    await asyncio.sleep(0.02)
+        except TimeoutError:
+            log = (self.folder / "agent.out").read_text()[-6000:]
+            pytest.fail(f"not reached: {json.dumps(status, indent=1)}\n{log}")
+        return status
+
+
+def running(status: dict[str, Any]) -> bool:
+    return bool(status["stage"] == "running")
+
+
+def stage(status: dict[str, Any], name: str) -> dict[str, Any]:
+    return next(dict(entry) for entry in status["stages"] if entry["name"] == name)
+
+
+def alarms(status: dict[str, Any]) -> set[str]:
+    return {alarm["code"] for alarm in status["alarms"]}
+
+
+def firmware_image(version: str) -> bytes:
+    """A wheel whose matrix and runtime only open their port and say that they started."""
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as wheel:
+        for package, port, name in (("firmware", 80, "runtime"), ("firmware/matrix", 4250, "matrix")):
+            main = SERVICE + f"asyncio.run(main({port}, {name!r}))\n"
+            wheel.writestr(f"openturret/{package}/__init__.py", f"VERSION = {version!r}\n")
+            wheel.writestr(f"openturret/{package}/__main__.py", main)
+    return data.getvalue()
+
+
+def ip(command: str) -> None:
+    subprocess.run(["ip", *command.split()], check=True)
+
+
+@pytest.fixture(scope="module")
+def lan() -> None:
+    """A gateway interface here and a unit's interface in a namespace of its own."""
+    for command in (
+        "link set lo up",
+        "netns add unit",
+        "link add gw0 type veth peer name eth0 netns unit",
+        f"addr add {GATEWAY}/24 brd + dev gw0",
+        "link set gw0 up",
+        f"-n unit link set eth0 address {MAC}",
+        "-n unit link set lo up",
+    ):
+        ip(command)
+
+
+@pytest.fixture
+def servers(tmp_path: Path, authority: Authority, lan: None) -> Iterator[None]:
+    """dnsmasq and slapd."""
+    tftp = tmp_path / "tftp"
+    (tftp / "units").mkdir(parents=True)
+    (tftp / "units" / f"{FOLDER}.yaml").write_text("tss.servers: [tss1.turret.example]\n")
+    for path in (tmp_path, *tmp_path.parents):
+        with contextlib.suppress(PermissionError):
+            path.chmod(path.stat().st_mode | 0o055)
+    processes = [start_dnsmasq(tmp_path, tftp), start_slapd(tmp_path, authority)]
+    yield
+    for process in processes:
+        process.terminate()
+        process.wait()
+
+
+def start_dnsmasq(folder: Path, tftp: Path, *extra: str) -> "subprocess.Popen[bytes]":
+    program = needed("dnsmasq")
+    command = [
+        str(program.path), "--no-daemon", "--conf-file=/dev/null", "--no-resolv", "--no-hosts",
+        "--interface=gw0", "--bind-interfaces", "--no-ping", "--user=root", "--group=root",
+        "--dhcp-range=10.1.0.100,10.1.0.199,255.255.255.0,3600", "--dhcp-authoritative",
+        f"--dhcp-leasefile={folder}/leases", "--dhcp-option=3,10.1.0.1",
+        f"--dhcp-option=6,{GATEWAY}", f"--dhcp-option=66,{GATEWAY}", "--dhcp-option=150,10.1.0.2",
+        f"--dhcp-option=vendor:OpenTurret,1,{GATEWAY}", "--dhcp-option=15,turret.example",
+        f"--address=/tss1.turret.example/{GATEWAY}", f"--address=/ldap.turret.example/{GATEWAY}",
+        "--enable-tftp", f"--tftp-root={tftp}", "--log-dhcp", *extra,
+    ]  # fmt: skip
+    with (folder / "dnsmasq.log").open("ab") as log:
+        return subprocess.Popen(command, env=program.environment(), stdout=log, stderr=log)
+
+
+def start_slapd(folder: Path, authority: Authority) -> "subprocess.Popen[bytes]":
+    program, slapadd = needed("slapd"), needed("slapadd")
+    certificate = authority.issue("ldap", ["ldap.turret.example"])
+    (folder / "ldap").mkdir(exist_ok=True)
+    configuration = folder / "slapd.conf"
+    schema = program.find("etc/ldap/schema")
+    configuration.write_text(
+        f"include {schema}/core.schema\ninclude {schema}/cosine.schema\n"
+        f"include {schema}/inetorgperson.schema\n"
+        f"modulepath {program.find('usr/lib/ldap')}\nmoduleload back_mdb\n"
+        f"TLSCACertificateFile {authority.path}\nTLSCertificateFile {certificate.certificate}\n"
+        f"TLSCertificateKeyFile {certificate.key}\ndatabase mdb\nsuffix dc=turret,dc=example\n"
+        f"directory {folder}/ldap\naccess to attrs=userPassword by anonymous auth by * none\n"
+        "access to * by users read by * none\n"
+    )
+    password = base64.b64encode(b"correct horse").decode()
+    people = folder / "people.ldif"
+    people.write_text(
+        "dn: dc=turret,dc=example\nobjectClass: dcObject\nobjectClass: organization\n"
+        "dc: turret\no: Turret\n\ndn: ou=people,dc=turret,dc=example\n"
+        "objectClass: organizationalUnit\nou: people\n\n"
+        "dn: uid=alice,ou=people,dc=turret,dc=example\nobjectClass: inetOrgPerson\nuid: alice\n"
+        f"cn: Alice Martin\nsn: Martin\nuserPassword:: {password}\n"
+    )
+    add = [str(slapadd.path), "-q", "-f", str(configuration), "-l", str(people)]
+    subprocess.run(add, env=slapadd.environment(), check=True)
+    command = [str(program.path), "-h", f"ldaps://{GATEWAY}:636", "-f", str(configuration), "-d", "0"]
+    return subprocess.Popen(command, env=program.environment())
+
+
+def needed(name: str) -> Any:
+    try:
+        return tool(name)
+    except ToolMissingError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def world(
+    tmp_path: Path, tree: Any, start_tss: Callable[..., Any], authority: Authority, servers: None
+) -> Iterator[World]:
+    factory = tmp_path / "factory"
+    factory.mkdir()
+    facts = {"unit.model": "TouchPro", "unit.serial": "OT-0001", "unit.mac": MAC,
+             "unit.firmware": "touchpro", "ftpes.username": MAC,
+             "ftpes.password": "a long secret"}  # fmt: skip
+    (factory / "identity.yaml").write_text(yaml.safe_dump(facts))
+    (factory / "ca.pem").write_bytes(authority.path.read_bytes())
+    (factory / "root.json").write_bytes(tree.root)
+    (factory / "board.yaml").write_text("board: touchpro\n")
+    world = World(tmp_path, tree, start_tss(address=GATEWAY, port=21), start_tss)
+    world.publish(1)
+    yield world
+    world.stop()
+    ip("-n unit addr flush dev eth0")
+
+
+async def test_a_new_unit_boots_from_nothing(world: World) -> None:
+    world.power_on()
+    status = await world.until(running)
+    assert not status["alarms"]
+    assert [entry["state"] for entry in status["stages"]] == ["done"] * 9
+    assert stage(status, "dhcp")["round_trips"] == 2
+    assert stage(status, "dns")["round_trips"] == 1
+    assert status["config_version"] == 1
+    assert status["firmware_version"] == "0.1.0"
+    network = json.loads((world.state / "network.json").read_text())
+    assert network["interface"] == "eth0"
+    assert network["router"] == "10.1.0.1"
+    assert network["address"] == stage(status, "dhcp")["detail"]
+    assert world.stop() == 0
