@@ -284,7 +284,10 @@ class MixingMatrix(Protocol):
         ...
 
     async def recording_fork(self, name: str, index: int, target: ForkTarget) -> RecordingPort:
-        """Starts sending the recording to a recorder, from the reserved pair if there is one."""
+        """Starts sending the recording to a recorder, from the reserved pair if there is one.
+
+        A fork that sends already moves to the new recorder, from a new pair.
+        """
         ...
 
     async def recording_unfork(self, name: str, index: int) -> None:

@@ -9,7 +9,7 @@ from ...c_ext.engine import Recording as EngineRecording
 from ...hal.matrix import ForkTarget, RecordingPort
 from .buses import Buses
 from .errors import ConflictError, UnknownThingError
-from .ports import PortPairs
+from .ports import HeldPair, PortPairs
 
 logger = logging.getLogger(__name__)
 
@@ -19,6 +19,7 @@ class OpenFork:
     """One destination: its local port pair, and where it sends once that is known."""
 
     port: RecordingPort
+    held: HeldPair
     target: ForkTarget | None = None
     refused: bool = False
     errors_seen: int = 0
@@ -122,19 +123,27 @@ class Recordings:
         """
         recording = self[name]
         if index not in recording.forks:
-            port = RecordingPort(self._address(), self._ports.take(), recording.engine.ssrc)
-            recording.forks[index] = OpenFork(port)
+            address = self._address()
+            held = self._ports.hold(address)
+            port = RecordingPort(address, held.rtp_port, recording.engine.ssrc)
+            recording.forks[index] = OpenFork(port, held)
         return recording.forks[index].port
 
     def fork(self, name: str, index: int, target: ForkTarget) -> RecordingPort:
-        """Starts sending to a recorder; to another one if the fork sends already."""
+        """Starts sending to a recorder.
+
+        A fork that sends already ends first and gets another port pair: the engine gives
+        its sockets back with the next tick, not at once.
+        """
+        if index in self[name].forks and self[name].forks[index].target is not None:
+            self.unfork(name, index)
         port = self.reserve(name, index)
         recording = self[name]
-        if recording.forks[index].target is not None:
-            recording.engine.unfork(index)
-        self._start(recording, index, target)
-        seen = recording.engine.stats()[index].send_errors
-        recording.forks[index] = OpenFork(port, target, errors_seen=seen)
+        fork = recording.forks[index]
+        fork.held.release()
+        _start(recording, index, port, target)
+        fork.target = target
+        fork.errors_seen = recording.engine.stats()[index].send_errors
         logger.info("recording %s fork %d to %s:%d", name, index, target.address, target.rtp_port)
         return port
 
@@ -150,6 +159,7 @@ class Recordings:
         fork = recording.forks.pop(index)
         if fork.target is not None:
             recording.engine.unfork(index)
+        fork.held.release()
         self._ports.give_back(fork.port.rtp_port)
 
     def close(self, name: str) -> None:
@@ -163,14 +173,13 @@ class Recordings:
         recording.engine.close()
         logger.info("recording %s closed", name)
 
-    def _start(self, recording: OpenRecording, index: int, target: ForkTarget) -> None:
-        port = recording.forks[index].port
-        recording.forks[index].target = None
-        recording.engine.fork(
-            index,
-            address=port.address,
-            local_rtp_port=port.rtp_port,
-            remote_address=target.address,
-            remote_rtp_port=target.rtp_port,
-            payload_type=target.payload_type,
-        )
+
+def _start(recording: OpenRecording, index: int, port: RecordingPort, target: ForkTarget) -> None:
+    recording.engine.fork(
+        index,
+        address=port.address,
+        local_rtp_port=port.rtp_port,
+        remote_address=target.address,
+        remote_rtp_port=target.rtp_port,
+        payload_type=target.payload_type,
+    )
