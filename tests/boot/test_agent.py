@@ -252,3 +252,130 @@ async def test_a_new_unit_boots_from_nothing(world: World) -> None:
     assert network["router"] == "10.1.0.1"
     assert network["address"] == stage(status, "dhcp")["detail"]
     assert world.stop() == 0
+
+
+async def test_a_second_boot_confirms_its_lease_and_fetches_nothing_again(world: World) -> None:
+    world.power_on()
+    cold = await world.until(running)
+    world.stop()
+    ip("-n unit addr flush dev eth0")
+    world.power_on()
+    warm = await world.until(running)
+    assert stage(warm, "dhcp")["round_trips"] == 1, "INIT-REBOOT needs no DISCOVER"
+    assert stage(warm, "dhcp")["detail"] == stage(cold, "dhcp")["detail"]
+    assert stage(warm, "slot")["round_trips"] == 0, "manifest and image are here already"
+    assert stage(warm, "trust")["round_trips"] < stage(cold, "trust")["round_trips"]
+
+
+async def test_without_a_tss_the_unit_boots_from_what_it_kept_and_asks_again(world: World) -> None:
+    world.power_on()
+    await world.until(running)
+    world.stop()
+    world.tss.close()
+    world.power_on()
+    status = await world.until(running)
+    assert alarms(status) == {"tss.unavailable"}
+    assert status["config_version"] == 1
+    assert stage(status, "ftpes")["state"] == "failed"
+    assert stage(status, "ftpes")["remedy"]
+    world.tss = world.start_tss(address=GATEWAY, port=21)
+    await world.until(lambda status: not status["alarms"])
+
+
+async def test_a_forged_tree_changes_nothing(world: World) -> None:
+    world.power_on()
+    await world.until(running)
+    world.stop()
+    world.publish(2)
+    forged = json.loads((world.tree.folder / "metadata" / "timestamp.json").read_text())
+    forged["signed"]["version"] += 1
+    (world.tree.folder / "metadata" / "timestamp.json").write_text(json.dumps(forged))
+    world.power_on()
+    status = await world.until(running)
+    assert alarms(status) == {"tss.unavailable", "trust.refused"}
+    assert "signature" in stage(status, "trust")["error"]
+    assert status["config_version"] == 1
+
+
+async def test_a_person_logs_in_and_out(world: World) -> None:
+    world.power_on()
+    await world.until(running)
+    socket = world.state / "run" / "boot.sock"
+    answer = await ask(socket, "login", user="alice", password="correct horse")
+    assert (answer["user"], answer["name"]) == ("alice", "Alice Martin")
+    profile = world.state / "profile" / "current.yaml"
+    assert profile.read_bytes() == b"profile.user.name: Alice\n"
+    status = await world.status()
+    assert stage(status, "login")["round_trips"] == 4, "TCP, TLS, bind, search"
+    assert stage(status, "profile")["state"] == "done"
+    await ask(socket, "logout")
+    assert not profile.exists()
+
+
+@pytest.mark.parametrize(
+    ("user", "password"),
+    [("alice", "wrong"), ("alice", ""), ("", "x"), ("mallory", "x"), ("alice,ou=people", "x"),
+     ("*", "correct horse"), ("../alice", "correct horse")],
+)  # fmt: skip
+async def test_a_wrong_password_logs_nobody_in(world: World, user: str, password: str) -> None:
+    world.power_on()
+    await world.until(running)
+    with pytest.raises(ControlError, match="wrong|empty"):
+        await ask(world.state / "run" / "boot.sock", "login", user=user, password=password)
+    assert not (world.state / "profile" / "current.yaml").exists()
+    if password == "wrong":
+        for log in (world.state / "log").iterdir():
+            assert "password=" not in log.read_text()
+
+
+async def test_a_killed_runtime_comes_back_and_the_matrix_never_notices(world: World) -> None:
+    world.power_on()
+    await world.until(running)
+    matrix = int((world.state / "run" / "matrix.pid").read_text())
+    runtime = int((world.state / "run" / "runtime.pid").read_text())
+    os.kill(runtime, signal.SIGKILL)
+    started = world.state / "runtime.started"
+    async with asyncio.timeout(2):
+        while len(started.read_text().split()) < 2:
+            await asyncio.sleep(0.01)
+    assert int((world.state / "run" / "matrix.pid").read_text()) == matrix
+    os.kill(matrix, 0)
+    assert int((world.state / "run" / "runtime.pid").read_text()) != runtime
+
+
+async def test_a_clean_stop_ends_both_services(world: World) -> None:
+    world.power_on()
+    await world.until(running)
+    pids = [int((world.state / "run" / f"{name}.pid").read_text()) for name in ("matrix", "runtime")]
+    assert world.stop() == 0
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+async def test_a_killed_agent_leaves_voice_alone_and_the_next_one_takes_over(world: World) -> None:
+    world.power_on()
+    await world.until(running)
+    names = ("matrix", "runtime")
+    pids = [(world.state / "run" / f"{name}.pid").read_text() for name in names]
+    assert world.agent is not None
+    world.agent.kill()
+    world.agent.wait()
+    for pid in pids:
+        os.kill(int(pid), 0)
+    world.power_on()
+    await world.until(running)
+    assert pids == [(world.state / "run" / f"{name}.pid").read_text() for name in names]
+
+
+async def test_new_firmware_is_unpacked_beside_the_old_and_started(world: World) -> None:
+    world.power_on()
+    await world.until(running)
+    world.stop()
+    world.publish(2, firmware="0.2.0")
+    world.power_on()
+    status = await world.until(running)
+    assert status["firmware_version"] == "0.2.0"
+    assert [path.name for path in (world.state / "slots").glob("a-*")] == [
+        (world.state / "slots" / "a").readlink().name
+    ]
