@@ -15,6 +15,7 @@ from typing import Final, Protocol, TypeAlias
 
 from aiohttp import WSMsgType, web
 
+from ...hal.errors import HalError
 from ...hal.wire.json_lines import JsonObject, JsonValue
 from ..errors import FirmwareError
 from ..panel import page
@@ -53,26 +54,38 @@ Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Desk(Protocol):
-    """What a browser may ask of the calls; each method raises `FirmwareError` to refuse."""
+    """What a browser may ask of the calls; each method raises to refuse."""
 
     async def set_hook(self, side: str, off_hook: bool) -> None:
         """Lifts or puts back a handset."""
         ...
 
-    async def dial(self, side: str, number: str) -> object:
-        """Calls a number from a handset."""
+    async def dial(self, side: str, number: str) -> str:
+        """Calls a number from a handset; returns the id of the call."""
         ...
 
     async def hang_up(self, side: str) -> None:
         """Ends the call of a handset."""
         ...
 
-    async def answer(self, call_id: str) -> None:
-        """Takes an incoming call."""
+    async def hang_up_call(self, call_id: str) -> None:
+        """Ends or refuses a call, wherever it is."""
         ...
 
-    async def end(self, call_id: str) -> None:
-        """Ends or refuses a call, wherever it is."""
+    async def answer(self, call_id: str, side: str | None = None) -> None:
+        """Takes an incoming call, onto any free handset when `side` is None."""
+        ...
+
+    async def hold(self, call_id: str) -> None:
+        """Puts a call on hold."""
+        ...
+
+    async def resume(self, call_id: str, side: str | None = None) -> None:
+        """Takes a held call back."""
+        ...
+
+    async def move(self, call_id: str, side: str) -> None:
+        """Moves a call to the other handset."""
         ...
 
     async def set_volume(self, channel: int, gain_db: float) -> None:
@@ -183,7 +196,9 @@ async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     except ServiceError as error:
         return _error(503, error.code, str(error), error.remedy)
     except FirmwareError as error:
-        return _error(409, getattr(error, "code", "refused"), str(error))
+        return _error(409, "refused", str(error), getattr(error, "remedy", ""))
+    except HalError as error:
+        return _error(503, getattr(error, "code", "hardware"), str(error))
     except (asyncio.CancelledError, ConnectionError):
         raise
     except Exception:
@@ -249,6 +264,14 @@ def _text(body: JsonObject, name: str, length_max: int) -> str:
     return value
 
 
+def _side(body: JsonObject) -> str | None:
+    """The handset that a body names; None when it names none."""
+    value = body.get("side")
+    if value is not None and (not isinstance(value, str) or value not in {"left", "right"}):
+        raise RequestRefusedError("side must be left or right")
+    return value
+
+
 def _gain_db(body: JsonObject) -> float:
     value = body.get("gain_db")
     if isinstance(value, bool) or not isinstance(value, int | float) or not -60 <= value <= 12:
@@ -280,7 +303,10 @@ class Site:
             web.post(f"/api/handsets/{side}/dial", self._command(self._dial)),
             web.post(f"/api/handsets/{side}/hangup", self._command(self._hang_up)),
             web.post(f"/api/calls/{call}/answer", self._command(self._answer)),
-            web.post(f"/api/calls/{call}/hangup", self._command(self._end)),
+            web.post(f"/api/calls/{call}/hangup", self._command(self._hang_up_call)),
+            web.post(f"/api/calls/{call}/hold", self._command(self._hold)),
+            web.post(f"/api/calls/{call}/resume", self._command(self._resume)),
+            web.post(f"/api/calls/{call}/move", self._command(self._move)),
             web.post(f"/api/speakers/{channel}/volume", self._command(self._volume)),
             web.post(f"/api/speakers/{channel}/mute", self._command(self._mute)),
             web.post(f"/api/speakers/{channel}/talk", self._command(self._talk)),
@@ -377,18 +403,35 @@ class Site:
     async def _dial(self, request: web.Request) -> web.StreamResponse:
         number = _text(await _body(request), "number", 128)
         call = await self._desk.dial(request.match_info["side"], number)
-        return _done({"call": call} if isinstance(call, str) else None)
+        return _done({"call": call})
 
     async def _hang_up(self, request: web.Request) -> web.StreamResponse:
         await self._desk.hang_up(request.match_info["side"])
         return _done()
 
-    async def _answer(self, request: web.Request) -> web.StreamResponse:
-        await self._desk.answer(request.match_info["call"])
+    async def _hang_up_call(self, request: web.Request) -> web.StreamResponse:
+        await self._desk.hang_up_call(request.match_info["call"])
         return _done()
 
-    async def _end(self, request: web.Request) -> web.StreamResponse:
-        await self._desk.end(request.match_info["call"])
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        side = _side(await _body(request))
+        await self._desk.answer(request.match_info["call"], side)
+        return _done()
+
+    async def _hold(self, request: web.Request) -> web.StreamResponse:
+        await self._desk.hold(request.match_info["call"])
+        return _done()
+
+    async def _resume(self, request: web.Request) -> web.StreamResponse:
+        side = _side(await _body(request))
+        await self._desk.resume(request.match_info["call"], side)
+        return _done()
+
+    async def _move(self, request: web.Request) -> web.StreamResponse:
+        side = _side(await _body(request))
+        if side is None:
+            raise RequestRefusedError("side must be left or right")
+        await self._desk.move(request.match_info["call"], side)
         return _done()
 
     async def _volume(self, request: web.Request) -> web.StreamResponse:

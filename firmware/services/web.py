@@ -47,6 +47,7 @@ class WebServer:
             max_line_size=4096,
             max_field_size=4096,
             lingering_time=1.0,
+            shutdown_timeout=1.0,
         )
         self._server: asyncio.Server | None = None
 
@@ -73,7 +74,6 @@ class WebServer:
         """Closes every connection."""
         if self._server is not None:
             self._server.close()
-        await self._runner.shutdown()
         await self._runner.cleanup()
         self._server = None
 

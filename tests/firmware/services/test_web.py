@@ -38,11 +38,20 @@ class RecordingDesk:
     async def hang_up(self, side: str) -> None:
         self.asked.append(("hang_up", side))
 
-    async def answer(self, call_id: str) -> None:
-        self.asked.append(("answer", call_id))
+    async def answer(self, call_id: str, side: str | None = None) -> None:
+        self.asked.append(("answer", call_id, side))
 
-    async def end(self, call_id: str) -> None:
-        self.asked.append(("end", call_id))
+    async def hang_up_call(self, call_id: str) -> None:
+        self.asked.append(("hang_up_call", call_id))
+
+    async def hold(self, call_id: str) -> None:
+        self.asked.append(("hold", call_id))
+
+    async def resume(self, call_id: str, side: str | None = None) -> None:
+        self.asked.append(("resume", call_id, side))
+
+    async def move(self, call_id: str, side: str) -> None:
+        self.asked.append(("move", call_id, side))
 
     async def set_volume(self, channel: int, gain_db: float) -> None:
         self.asked.append(("volume", channel, gain_db))
@@ -200,8 +209,12 @@ async def test_the_cookie_is_kept_from_scripts_and_other_sites(
     [
         ("handsets/right/hook", {"off_hook": True}, ("hook", "right", True)),
         ("handsets/left/hangup", {}, ("hang_up", "left")),
-        ("calls/abc/answer", {}, ("answer", "abc")),
-        ("calls/abc/hangup", {}, ("end", "abc")),
+        ("calls/abc/answer", {}, ("answer", "abc", None)),
+        ("calls/abc/answer", {"side": "right"}, ("answer", "abc", "right")),
+        ("calls/abc/hangup", {}, ("hang_up_call", "abc")),
+        ("calls/abc/hold", {}, ("hold", "abc")),
+        ("calls/abc/resume", {"side": "left"}, ("resume", "abc", "left")),
+        ("calls/abc/move", {"side": "right"}, ("move", "abc", "right")),
         ("speakers/3/volume", {"gain_db": -6}, ("volume", 3, -6.0)),
         ("speakers/3/mute", {"muted": True}, ("mute", 3, True)),
         ("speakers/32/talk", {"on": False}, ("talk", 32, False)),
@@ -230,6 +243,9 @@ async def test_a_command_reaches_the_desk(
         ("handsets/left/dial", {"number": ""}),
         ("handsets/left/dial", {"number": "2001\r\nX: y"}),
         ("handsets/left/dial", {"number": "1" * 129}),
+        ("calls/abc/move", {}),
+        ("calls/abc/answer", {"side": "middle"}),
+        ("calls/abc/resume", {"side": ["left"]}),
         ("speakers/1/volume", {"gain_db": 90}),
         ("speakers/1/volume", {"gain_db": True}),
         ("speakers/1/volume", {"gain_db": None}),
