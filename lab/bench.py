@@ -159,16 +159,12 @@ class Bench:
         await self.units[name].power_on()
         return self.units[name]
 
-    async def capture(
-        self, host: str, *, interface: str = "eth0", expression: str = ""
-    ) -> ServiceProcess:
+    async def capture(self, host: str, *, interface: str = "eth0") -> ServiceProcess:
         """Capture at a host (or a router) into ``captures/<host>-<interface>.pcap``."""
         name = f"{host}-{interface}"
         file = self.folders["captures"] / f"{name}.pcap"
         return await self.processes.start(
-            capture.service(
-                f"capture-{name}", host, file, interface=interface, expression=expression
-            )
+            capture.service(f"capture-{name}", host, file, interface=interface)
         )
 
     def party(self, number: str) -> PartyFiles:

@@ -1,25 +1,34 @@
-"""Captures packets with tcpdump, one file per namespace, and merges files.
+"""Captures packets into pcap files that Wireshark opens, one file per interface, and merges files.
 
-A capture ends cleanly (`ServiceProcess.stop`) or with the bench; the file is written packet
-by packet, so it can be opened at any time.
+Our own on AF_PACKET, because tcpdump insists on becoming another user, which a namespace
+without privilege cannot do. A capture ends with its process; the file is written packet by
+packet, so it can be opened at any time.
 """
 
 from __future__ import annotations
 
+import argparse
 import heapq
+import os
+import socket
 import struct
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import LabError
 from .processes import Service, logged
-from .tools import tool
 
 _GLOBAL_HEADER = struct.Struct("<IHHiIII")
 _RECORD_HEADER = struct.Struct("<IIII")
 _MICROSECONDS = 0xA1B2C3D4
 _MAX_PACKET = 262_144
+_ETHERNET = 1
+_ALL_PROTOCOLS = 0x0003
+_SO_TIMESTAMPNS = 35
+_TIMESPEC = struct.Struct("@qq")
+_BUFFER_BYTES = 4 << 20
 
 
 class CaptureError(LabError, ValueError):
@@ -54,9 +63,7 @@ class Record:
         return header + self.data
 
 
-def service(
-    name: str, namespace: str, file: Path, *, interface: str = "eth0", expression: str = ""
-) -> Service:
+def service(name: str, namespace: str, file: Path, *, interface: str = "eth0") -> Service:
     """The capture of an interface as a process.
 
     Args:
@@ -64,12 +71,42 @@ def service(
         namespace: the host whose interface it is.
         file: the pcap to write.
         interface: which one.
-        expression: a pcap filter, such as ``udp``; everything by default.
     """
-    program = tool("tcpdump")
-    argv = [str(program.path), "-i", interface, "-n", "-U", "--immediate-mode", "-s", "0"]
-    argv += ["-Z", "root", "-w", str(file), *expression.split()]
-    return Service(name, namespace, argv, ready=logged("listening on"), env=program.env)
+    argv = [sys.executable, "-m", "openturret.lab.capture", interface, str(file)]
+    return Service(name, namespace, argv, ready=logged("capturing"))
+
+
+def open_socket(interface: str) -> socket.socket:
+    """A raw socket that gets every frame of an interface, both ways, with the kernel's time.
+
+    Raises:
+        OSError: there is no such interface, or raw sockets are not allowed here.
+    """
+    raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ALL_PROTOCOLS))
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
+    raw.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+    raw.bind((interface, 0))
+    return raw
+
+
+def receive(raw: socket.socket) -> Record:
+    """The next frame of a socket that `open_socket` made."""
+    data, ancillary, _, _ = raw.recvmsg(_MAX_PACKET, socket.CMSG_SPACE(_TIMESPEC.size))
+    seconds, nanoseconds = _TIMESPEC.unpack(ancillary[0][2])
+    return Record(seconds, nanoseconds // 1000, len(data), data)
+
+
+def capture(raw: socket.socket, file: Path) -> None:
+    """Write every frame to a pcap file until the process ends."""
+    target = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+    os.write(target, global_header())
+    while True:
+        os.write(target, bytes(receive(raw)))
+
+
+def global_header(link_type: int = _ETHERNET) -> bytes:
+    """The beginning of a pcap file."""
+    return _GLOBAL_HEADER.pack(_MICROSECONDS, 2, 4, 0, 0, _MAX_PACKET, link_type)
 
 
 def merge(files: Iterable[Path], target: Path) -> int:
@@ -91,7 +128,7 @@ def merge(files: Iterable[Path], target: Path) -> int:
         raise CaptureError(f"captures of {len(link_types)} link types cannot be merged")
     streams = [records(content) for content in contents]
     merged = list(heapq.merge(*streams, key=lambda record: record.time))
-    header = _GLOBAL_HEADER.pack(_MICROSECONDS, 2, 4, 0, 0, _MAX_PACKET, link_types.pop())
+    header = global_header(link_types.pop())
     target.write_bytes(header + b"".join(bytes(record) for record in merged))
     return len(merged)
 
@@ -120,3 +157,24 @@ def _link_type(content: bytes) -> int:
     if magic != _MICROSECONDS:
         raise CaptureError(f"magic {magic:#x} is not that of a capture of this machine")
     return int(link_type)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Capture until SIGTERM; 1 when the interface cannot be captured."""
+    parser = argparse.ArgumentParser(prog=f"python -m {__name__}", description=capture.__doc__)
+    parser.add_argument("interface")
+    parser.add_argument("file", type=Path)
+    options = parser.parse_args(argv)
+    try:
+        raw = open_socket(options.interface)
+    except OSError as error:
+        sys.stderr.write(f"{options.interface} cannot be captured: {error}\n")
+        return 1
+    sys.stdout.write("capturing\n")
+    sys.stdout.flush()
+    capture(raw, options.file)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
