@@ -1,0 +1,1 @@
+"""Records every word twice: two independent SIPREC sessions, one per recorder."""
