@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import wave
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,9 +46,13 @@ class PartyFiles:
         return self.folder / "heard"
 
     def heard(self) -> list[Path]:
-        """What it heard, one WAV per call, oldest first; complete once the call has ended."""
+        """What it heard, one WAV per ended call, oldest first.
+
+        A call that still goes on is not among them: baresip writes the length into the
+        header at its end.
+        """
         found = self.heard_folder.glob("dump-*-dec.wav")
-        return sorted(found, key=lambda path: path.stat().st_mtime)
+        return sorted(filter(_is_complete, found), key=lambda path: path.stat().st_mtime)
 
 
 def service(
@@ -122,6 +127,14 @@ class PartyControl:
     async def hang_up(self) -> None:
         """End the current call from the party's side."""
         await self.command("hangup")
+
+
+def _is_complete(path: Path) -> bool:
+    try:
+        with wave.open(str(path), "rb") as file:
+            return file.getnframes() > 0
+    except (EOFError, wave.Error):
+        return False
 
 
 async def _answer(reader: asyncio.StreamReader) -> str:
