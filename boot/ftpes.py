@@ -189,13 +189,18 @@ class _Control(ftplib.FTP_TLS):
     def ntransfercmd(self, cmd: str, rest: int | str | None = None) -> tuple[socket.socket, int]:
         """Opens a data connection that resumes the control connection's session."""
         conn, size = ftplib.FTP.ntransfercmd(self, cmd, rest)
-        self.count(1)  # its TCP handshake
         self._expect_patience(conn)
         try:
             return self._wrap(conn, self._secure().session), size or 0
         except BaseException:
             conn.close()
             raise
+
+    def makepasv(self) -> tuple[str, int]:
+        """Asks for a passive port; only the control connection's peer is ever connected to."""
+        host, port = super().makepasv()
+        self.count(1)  # the TCP handshake that follows
+        return host, port
 
     def putline(self, line: str) -> None:
         """Sends one command; each is answered before the next but for the pipelined ones."""

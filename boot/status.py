@@ -20,6 +20,9 @@ logger = logging.getLogger(__name__)
 
 StageState: TypeAlias = Literal["waiting", "running", "done", "failed"]
 
+RUNNING = "running"
+"""What the board shows instead of a stage once the boot is over."""
+
 SEQUENCE = ("link", "dhcp", "dns", "tftp", "ftpes", "trust", "slot", "matrix", "runtime")
 """The stages of every boot, in order; login, profile and register follow when they happen."""
 
@@ -139,7 +142,8 @@ class StatusBoard:
 
     def begin(self, name: str, detail: str = "") -> None:
         """Says that a stage has started."""
-        self._current = name
+        if self._current != RUNNING:
+            self._current = name
         self.stage(name).begin(detail)
         logger.info("%s: started %s", name, detail)
         self._save()
@@ -211,7 +215,7 @@ class StatusBoard:
 
     def running(self) -> None:
         """Says that the boot is over and the unit runs."""
-        self._current = "running"
+        self._current = RUNNING
         logger.info("running")
         self._save()
 

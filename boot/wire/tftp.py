@@ -137,8 +137,7 @@ def _parse_numbered(opcode: int, number: int, rest: bytes) -> Packet:
     if opcode == Acknowledgement.opcode and not rest:
         return Acknowledgement(number)
     if opcode == Failure.opcode:
-        message = rest.partition(b"\0")[0][:_MAX_TEXT]
-        return Failure(number, message.decode("ascii", "replace"))
+        return Failure(number, _harmless(rest.partition(b"\0")[0][:_MAX_TEXT]))
     raise MalformedError(f"opcode {opcode} with {len(rest)} bytes")
 
 
@@ -171,6 +170,11 @@ def _ascii(cut: bytes) -> str:
     if not all(" " <= character <= "~" for character in text):
         raise MalformedError("a text is not printable ASCII")
     return text
+
+
+def _harmless(message: bytes) -> str:
+    """Makes an error message fit for a log: printable ASCII, the rest as question marks."""
+    return "".join(chr(byte) if 32 <= byte < 127 else "?" for byte in message)
 
 
 def _options(texts: list[str]) -> dict[str, str]:

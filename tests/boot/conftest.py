@@ -101,9 +101,7 @@ def _parse(xml: Path) -> dict[str, tuple[str, str, float]]:
     return results
 
 
-def _report(
-    item: pytest.Item, results: dict[str, tuple[str, str, float]]
-) -> pytest.TestReport:
+def _report(item: pytest.Item, results: dict[str, tuple[str, str, float]]) -> pytest.TestReport:
     missing = ("failed", "the test did not run inside the namespace", 0.0)
     outcome, words, seconds = results.get(item.name, results.get("", missing))
     longrepr: object = words or None

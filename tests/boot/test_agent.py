@@ -93,7 +93,9 @@ class World:
     async def status(self) -> dict[str, Any]:
         return dict(await ask(self.state / "run" / "boot.sock", "status"))
 
-    async def until(self, wanted: Callable[[dict[str, Any]], bool], timeout_s: float = 20) -> dict[str, Any]:
+    async def until(
+        self, wanted: Callable[[dict[str, Any]], bool], timeout_s: float = 20
+    ) -> dict[str, Any]:
         status: dict[str, Any] = {}
         try:
             async with asyncio.timeout(timeout_s):
@@ -115,6 +117,12 @@ def stage(status: dict[str, Any], name: str) -> dict[str, Any]:
     return next(dict(entry) for entry in status["stages"] if entry["name"] == name)
 
 
+def resident_bytes(world: World) -> int:
+    assert world.agent is not None
+    pages = Path(f"/proc/{world.agent.pid}/statm").read_text().split()[1]
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
 def alarms(status: dict[str, Any]) -> set[str]:
     return {alarm["code"] for alarm in status["alarms"]}
 
@@ -123,7 +131,10 @@ def firmware_image(version: str) -> bytes:
     """A wheel whose matrix and runtime only open their port and say that they started."""
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w") as wheel:
-        for package, port, name in (("firmware", 80, "runtime"), ("firmware/matrix", 4250, "matrix")):
+        for package, port, name in (
+            ("firmware", 80, "runtime"),
+            ("firmware/matrix", 4250, "matrix"),
+        ):
             main = SERVICE + f"asyncio.run(main({port}, {name!r}))\n"
             wheel.writestr(f"openturret/{package}/__init__.py", f"VERSION = {version!r}\n")
             wheel.writestr(f"openturret/{package}/__main__.py", main)
@@ -207,7 +218,15 @@ def start_slapd(folder: Path, authority: Authority) -> "subprocess.Popen[bytes]"
     )
     add = [str(slapadd.path), "-q", "-f", str(configuration), "-l", str(people)]
     subprocess.run(add, env=slapadd.environment(), check=True)
-    command = [str(program.path), "-h", f"ldaps://{GATEWAY}:636", "-f", str(configuration), "-d", "0"]
+    command = [
+        str(program.path),
+        "-h",
+        f"ldaps://{GATEWAY}:636",
+        "-f",
+        str(configuration),
+        "-d",
+        "0",
+    ]
     return subprocess.Popen(command, env=program.environment())
 
 
@@ -245,6 +264,7 @@ async def test_a_new_unit_boots_from_nothing(world: World) -> None:
     assert [entry["state"] for entry in status["stages"]] == ["done"] * 9
     assert stage(status, "dhcp")["round_trips"] == 2
     assert stage(status, "dns")["round_trips"] == 1
+    assert resident_bytes(world) < 60 * 1024 * 1024
     assert status["config_version"] == 1
     assert status["firmware_version"] == "0.1.0"
     network = json.loads((world.state / "network.json").read_text())
@@ -346,7 +366,9 @@ async def test_a_killed_runtime_comes_back_and_the_matrix_never_notices(world: W
 async def test_a_clean_stop_ends_both_services(world: World) -> None:
     world.power_on()
     await world.until(running)
-    pids = [int((world.state / "run" / f"{name}.pid").read_text()) for name in ("matrix", "runtime")]
+    pids = [
+        int((world.state / "run" / f"{name}.pid").read_text()) for name in ("matrix", "runtime")
+    ]
     assert world.stop() == 0
     for pid in pids:
         with pytest.raises(ProcessLookupError):

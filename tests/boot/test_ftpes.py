@@ -190,7 +190,13 @@ def test_a_server_that_speaks_no_tls_after_auth_is_refused(authority: Authority)
 
 @pytest.mark.parametrize(
     "greeting",
-    [b"220-" + b"a" * 20_000, b"220-a\r\n" * 5000, b"nonsense\r\n", b"\xff\xfe\r\n", b"120 wait\r\n"],
+    [
+        b"220-" + b"a" * 20_000,
+        b"220-a\r\n" * 5000,
+        b"nonsense\r\n",
+        b"\xff\xfe\r\n",
+        b"120 wait\r\n",
+    ],
 )
 def test_a_hostile_greeting_ends_in_a_clear_error(greeting: bytes, authority: Authority) -> None:
     with hostile(greeting) as port, pytest.raises(FtpesError):
