@@ -89,7 +89,7 @@ async def _tell(bench: Bench, timeline: Timeline, options: argparse.Namespace) -
     story = Story(bench, timeline, bench.folders["ears"])
     try:
         findings = await story.tell()
-    except LabError:
+    except Exception:
         _keep_logs(bench, options.report)
         raise
     await _stop_captures(bench)
@@ -105,9 +105,10 @@ async def _stop_captures(bench: Bench) -> None:
 
 
 def _keep_logs(bench: Bench, folder: Path) -> None:
-    """Leave every log behind when the story broke off."""
+    """Leave every log and capture behind when the story broke off."""
     target = folder / "log"
-    shutil.copytree(bench.folders["log"], target, dirs_exist_ok=True)
+    for name in ("log", "captures"):
+        shutil.copytree(bench.folders[name], target, dirs_exist_ok=True)
     for unit in bench.units.values():
         if (unit.state / "log").is_dir():
             shutil.copytree(unit.state / "log", target / unit.name, dirs_exist_ok=True)

@@ -39,6 +39,7 @@ class Judge:
     def __init__(self, findings: Findings, bench: Bench) -> None:
         self._findings = findings
         self._bench = bench
+        self._sentences = speech.make_all()
         self._unit_streams = rtp_streams(findings.unit_capture)
         self.verdict = Verdict()
 
@@ -91,14 +92,14 @@ class Judge:
             ear = self._findings.ear[position]
             self._voice(section, f"{position} hears {party.number}", party.sentence, [ear])
         for hoot in plan.HOOTS:
-            heard = compare(speech.speech_folder() / f"{hoot}.wav", self._findings.ear[SPEAKER])
+            heard = compare(self._sentences[hoot], self._findings.ear[SPEAKER])
             name = f"{SPEAKER} hears {hoot}, among three voices"
             self.verdict.at_least(
                 section, name, heard.correlation, MIXED_CORRELATION_MIN, "", digits=2
             )
 
     def _voice(self, section: str, name: str, sentence: str, files: list[Path]) -> None:
-        spoken = speech.speech_folder() / f"{sentence}.wav"
+        spoken = self._sentences[sentence]
         results = [compare(spoken, file) for file in files] or [Heard(0.0, -99.0, 0.0, 0, 0.0)]
         best = max(results, key=lambda heard: heard.correlation)
         self.verdict.at_least(
@@ -136,7 +137,7 @@ class Judge:
         self.verdict.holds("recorders", name, same, value, "all")
 
     def _recorded_voice(self, sentence: str, folder: Path | None) -> None:
-        spoken = speech.speech_folder() / f"{sentence}.wav"
+        spoken = self._sentences[sentence]
         wav = folder / "handsets.wav" if folder else None
         found = compare(spoken, wav).correlation if wav else 0.0
         name = f"handsets holds the {sentence}, among four voices"

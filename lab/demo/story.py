@@ -50,6 +50,7 @@ class Story:
         self._bench = bench
         self._timeline = timeline
         self._folder = folder
+        self._sentences = speech.make_all()
         self.findings = Findings()
 
     async def tell(self) -> Findings:
@@ -155,7 +156,7 @@ class Story:
             f"call to {number}",
             deadline_s=CALL_DEADLINE_S,
         )
-        await hand.speak(position, speech.speech_folder() / f"{DEALERS[position]}.wav", loop=True)
+        await hand.speak(position, self._sentences[DEALERS[position]], loop=True)
         self._say(position, f"connected to {number}, speaks")
 
     async def _hear_hoots(self, panel: PanelClient) -> None:
@@ -257,12 +258,12 @@ class Story:
 
     async def _registered(self, panel: PanelClient) -> bool:
         state = await self._state(panel) or {}
-        states = [item["state"] for item in state.get("registrations", [])]
-        return len(states) == len(plan.PBX) and set(states) == {"registered"}
+        standing = [bool(item["registered"]) for item in state.get("registrations", [])]
+        return len(standing) == len(plan.PBX) and all(standing)
 
     async def _off_hook(self, panel: PanelClient, side: str) -> bool:
         state = await self._state(panel) or {}
-        return bool(state["handsets"][side]["hook"] == "off_hook") if state else False
+        return bool(state["handsets"][side]["off_hook"]) if state else False
 
     async def _connected(self, panel: PanelClient, position: str) -> bool:
         calls = await self._calls(panel)
