@@ -81,7 +81,7 @@ class Hardware:
         check_length(hand_socket(folder))
         self._folder = folder
         self._server: asyncio.Server | None = None
-        self._hands: set[asyncio.StreamWriter] = set()
+        self._hands: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         self.devices = {
             position: DeviceTwin(spec, DeviceSockets.at(folder / position))
             for position, spec in board.devices.items()
@@ -100,15 +100,19 @@ class Hardware:
         """Ends every device and removes the sockets."""
         if self._server is not None:
             self._server.close()
-            for hand in tuple(self._hands):
+            for hand in self._hands.values():
                 hand.transport.abort()
+            await asyncio.gather(*self._hands, return_exceptions=True)
             await self._server.wait_closed()
             hand_socket(self._folder).unlink(missing_ok=True)
         for device in self.devices.values():
             await device.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._hands.add(writer)
+        task = asyncio.current_task()
+        if task is not None:
+            self._hands[task] = writer
+            task.add_done_callback(self._hands.pop)
         splitter = LineSplitter()
         try:
             while data := await reader.read(4096):
@@ -118,7 +122,6 @@ class Hardware:
         except (WireError, OSError) as error:
             logger.warning("hand: %s", error)
         finally:
-            self._hands.discard(writer)
             writer.close()
 
     async def _answer(self, line: bytes) -> dict[str, object]:

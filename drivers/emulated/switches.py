@@ -37,6 +37,7 @@ class ControlTwin:
         self._spec = spec
         self._server: asyncio.Server | None = None
         self._host: asyncio.StreamWriter | None = None
+        self._conversations: set[asyncio.Task[None]] = set()
         self.state = ControlState()
 
     async def plug(self) -> None:
@@ -52,6 +53,7 @@ class ControlTwin:
             return
         server.close()
         self._drop_host()
+        await asyncio.gather(*self._conversations, return_exceptions=True)
         await server.wait_closed()
         self._path.unlink(missing_ok=True)
 
@@ -85,6 +87,7 @@ class ControlTwin:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._drop_host()
         self._host = writer
+        self._remember(asyncio.current_task())
         self._tell(encode(self.state.message()))
         try:
             await self._obey(reader)
@@ -94,6 +97,11 @@ class ControlTwin:
             if self._host is writer:
                 self._drop_host()
             writer.close()
+
+    def _remember(self, conversation: asyncio.Task[None] | None) -> None:
+        if conversation is not None:
+            self._conversations.add(conversation)
+            conversation.add_done_callback(self._conversations.discard)
 
     async def _obey(self, reader: asyncio.StreamReader) -> None:
         splitter = LineSplitter()

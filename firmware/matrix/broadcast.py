@@ -45,6 +45,7 @@ class EventServer:
         self._clock = clock
         self._counters = counters
         self._subscribers: list[Subscriber] = []
+        self._conversations: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
         self._meter: asyncio.Task[None] | None = None
         self._levels: Callable[[], Mapping[str, object]] = dict
@@ -75,8 +76,9 @@ class EventServer:
         self._stop_meter()
         if self._server is not None:
             self._server.close()
-            for subscriber in tuple(self._subscribers):
+            for subscriber in self._subscribers:
                 subscriber.writer.transport.abort()
+            await asyncio.gather(*self._conversations, return_exceptions=True)
             await self._server.wait_closed()
 
     def publish(self, topic: Topic, event: str, details: Mapping[str, object]) -> None:
@@ -105,6 +107,7 @@ class EventServer:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         subscriber = Subscriber(writer)
         self._admit(subscriber)
+        self._remember(asyncio.current_task())
         timer = asyncio.get_running_loop().call_later(FIRST_REQUEST_S, _expire, subscriber)
         try:
             await self._listen(reader, subscriber)
@@ -129,6 +132,11 @@ class EventServer:
         for alarm in self._standing() if Topic.ALARMS in fresh else ():
             self._send(subscriber, self._line("alarm", alarm))
         self._tend_meter()
+
+    def _remember(self, conversation: asyncio.Task[None] | None) -> None:
+        if conversation is not None:
+            self._conversations.add(conversation)
+            conversation.add_done_callback(self._conversations.discard)
 
     def _admit(self, subscriber: Subscriber) -> None:
         self._subscribers.append(subscriber)

@@ -11,7 +11,7 @@ import logging
 from dataclasses import dataclass, field
 from typing import Final
 
-from ...hal.errors import FieldError, NotJsonError, WireError
+from ...hal.errors import WireError
 from ...hal.wire import json_lines
 from ...hal.wire.json_lines import JsonObject, LineSplitter
 from .errors import BadRequestError, ExhaustedError, MatrixProcessError
@@ -34,11 +34,21 @@ class Client:
 
 
 class ControlServer:
-    """Answers requests about one matrix."""
+    """Answers requests about one matrix.
 
-    def __init__(self, matrix: Matrix, counters: dict[str, int]) -> None:
+    Args:
+        matrix: What the requests are about.
+        counters: Where clients, requests and refusals are counted.
+        patience_s: How long a connection may last without a valid request.
+    """
+
+    def __init__(
+        self, matrix: Matrix, counters: dict[str, int], *, patience_s: float = FIRST_REQUEST_S
+    ) -> None:
+        self._patience_s = patience_s
         self._matrix = matrix
         self._clients: list[Client] = []
+        self._conversations: set[asyncio.Task[None]] = set()
         self._counters = counters
         self._server: asyncio.Server | None = None
 
@@ -52,14 +62,16 @@ class ControlServer:
         """Stops listening and drops every client."""
         if self._server is not None:
             self._server.close()
-            for client in tuple(self._clients):
+            for client in self._clients:
                 client.writer.transport.abort()
+            await asyncio.gather(*self._conversations, return_exceptions=True)
             await self._server.wait_closed()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         client = Client(writer)
         self._admit(client)
-        timer = asyncio.get_running_loop().call_later(FIRST_REQUEST_S, self._expire, client)
+        self._remember(asyncio.current_task())
+        timer = asyncio.get_running_loop().call_later(self._patience_s, self._expire, client)
         try:
             await self._converse(reader, client)
         except WireError as error:
@@ -70,6 +82,11 @@ class ControlServer:
             timer.cancel()
             self._forget(client)
             writer.close()
+
+    def _remember(self, conversation: asyncio.Task[None] | None) -> None:
+        if conversation is not None:
+            self._conversations.add(conversation)
+            conversation.add_done_callback(self._conversations.discard)
 
     def _admit(self, client: Client) -> None:
         self._clients.append(client)
@@ -110,7 +127,7 @@ class ControlServer:
             client.proven = True
             self._counters["requests"] += 1
             return json_lines.encode({"id": request.get("id"), "result": result}, **_LARGE)
-        except (FieldError, NotJsonError) as error:
+        except WireError as error:
             self._counters["refused"] += 1
             return _error(request.get("id"), BadRequestError.code, str(error))
         except MatrixProcessError as error:

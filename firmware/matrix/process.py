@@ -31,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 CONTROL_PORT: Final = 4250
 EVENT_PORT: Final = 4251
+SETTLE_S: Final = 0.2
+"""The engine's thread asks for SCHED_FIFO by itself; the answer is there after this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ class MatrixProcess:
     async def open(self) -> tuple[int, int]:
         """Starts the engine and the servers; returns the control and the event port."""
         self._engine.start()
-        self._warn_without_realtime()
+        asyncio.get_running_loop().call_later(SETTLE_S, self._warn_without_realtime)
         address = self._setup.settings.oldcb_address
         matrix = self.matrix
         events = await self._events.open(

@@ -14,6 +14,7 @@ import pytest
 from openturret.drivers.emulated.hand import Hand
 from openturret.drivers.emulated.hardware import Hardware
 from openturret.drivers.oldcb import OldcbMatrix
+from openturret.firmware.matrix.matrix import Matrix
 from openturret.firmware.matrix.process import MatrixProcess, Setup
 from openturret.firmware.matrix.settings import Settings
 from openturret.hal import SystemClock
@@ -34,6 +35,7 @@ class Unit:
     board: Board
     hand: Hand
     client: OldcbMatrix
+    matrix: Matrix
     control_port: int
     event_port: int
 
@@ -103,6 +105,6 @@ async def unit(folder: Path, board: Board, hand: Hand, settings: Settings) -> As
     process = MatrixProcess(setup, Registry(declared_drivers), SystemClock())
     control, events = await process.open()
     client = OldcbMatrix(control_port=control, event_port=events)
-    yield Unit(folder, board, hand, client, control, events)
+    yield Unit(folder, board, hand, client, process.matrix, control, events)
     await client.close()
     await process.close()
