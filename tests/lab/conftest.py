@@ -22,7 +22,7 @@ from openturret.lab import namespace
 from openturret.lab.errors import NamespaceError, ToolMissingError
 from openturret.lab.tools import tool
 
-NEEDED = ("dnsmasq", "kamailio", "slapd", "haproxy", "baresip", "espeak-ng", "tcpdump")
+NEEDED = ("dnsmasq", "kamailio", "slapd", "haproxy", "baresip", "espeak-ng")
 
 
 class InsideBench:
