@@ -2,13 +2,14 @@
 
 import argparse
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from .cache import cache_root
+from .. import namespace
+from ..errors import LabError
+from ..tools import cache_folder
 from .debian import BuildTools, ServerSysroot
 from .errors import SetupError
 from .python_environment import (
@@ -21,10 +22,6 @@ from .python_environment import (
 )
 from .shell import Shell
 
-NAMESPACE_REMEDY = (
-    "allow unprivileged user namespaces: sysctl kernel.unprivileged_userns_clone=1 and "
-    "user.max_user_namespaces above 0; in a container, allow unshare(2) in its security profile"
-)
 SHELL_LEFTOVERS = (".venv", ".tox", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".hypothesis",
                    ".import_linter_cache", "build", "dist", "report", "openturret.egg-info",
                    ".coverage")  # fmt: skip
@@ -42,13 +39,10 @@ def check_namespaces(_: Shell) -> str:
     Raises:
         SetupError: the kernel or the container forbids it.
     """
-    probe = ["unshare", "-Urnm", "-pf", "--mount-proc", "--kill-child", "true"]
     try:
-        done = subprocess.run(probe, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        raise SetupError("unshare is not here", "apt-get install util-linux") from None
-    if done.returncode:
-        raise SetupError(f"namespaces are forbidden: {done.stderr.strip()}", NAMESPACE_REMEDY)
+        namespace.check()
+    except LabError as error:
+        raise SetupError("the bench cannot have its namespaces", str(error)) from error
     return "allowed"
 
 
@@ -87,7 +81,7 @@ class SetUp:
     def _speak(self, shell: Shell) -> str:
         shell.run(
             self._environment.python, "-m", "openturret.lab.speech",
-            remedy="read the log; the sentences are spoken by espeak-ng", cwd=cache_root(),
+            remedy="read the log; the sentences are spoken by espeak-ng", cwd=cache_folder(),
         )  # fmt: skip
         return "ready"
 
@@ -97,7 +91,7 @@ def step(name: str, work: Callable[[Shell], str]) -> None:
     sys.stdout.write(f"  {name:<18}")
     sys.stdout.flush()
     started = time.monotonic()
-    log = cache_root() / "log" / f"{name.replace(', ', '-').replace(' ', '-')}.log"
+    log = cache_folder() / "log" / f"{name.replace(', ', '-').replace(' ', '-')}.log"
     result = work(Shell(log))
     say(f"{result:<44.44} {time.monotonic() - started:6.1f} s")
 
@@ -116,7 +110,7 @@ def clean(checkout: Path) -> None:
             made.unlink()
     for bytecode in [*checkout.rglob("__pycache__")]:
         shutil.rmtree(bytecode)
-    say(f"  the cache stays: {cache_root()}")
+    say(f"  the cache stays: {cache_folder()}")
 
 
 def main(argv: list[str] | None = None) -> int:

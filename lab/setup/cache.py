@@ -1,15 +1,8 @@
-"""Where set-up keeps what is worth keeping between checkouts, and how it knows it is current."""
+"""How set-up knows whether what it made before is still current."""
 
 import hashlib
-import os
 from collections.abc import Iterable
 from pathlib import Path
-
-
-def cache_root() -> Path:
-    """The user's cache folder for this project (`$XDG_CACHE_HOME/openturret`)."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "openturret"
 
 
 def fingerprint(*parts: str | bytes) -> str:

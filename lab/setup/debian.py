@@ -9,7 +9,8 @@ import os
 import shutil
 from pathlib import Path
 
-from .cache import Stamp, cache_root, fingerprint
+from ..tools import cache_folder
+from .cache import Stamp, fingerprint
 from .errors import SetupError
 from .shell import Shell, output_of
 
@@ -72,7 +73,7 @@ class BuildTools:
 
     def __init__(self, *, system_python: bool) -> None:
         self._wanted = BUILD_PACKAGES + (SYSTEM_PYTHON_PACKAGES if system_python else ())
-        self._record = cache_root() / "installed-packages"
+        self._record = cache_folder() / "installed-packages"
 
     def missing(self) -> tuple[str, ...]:
         """The packages that this machine lacks."""
@@ -128,8 +129,8 @@ class ServerSysroot:
     """The bench's servers from Debian, unpacked into the user's cache."""
 
     def __init__(self) -> None:
-        self.path = cache_root() / "sysroot"
-        self._stamp = Stamp(cache_root() / "sysroot.stamp")
+        self.path = cache_folder() / "sysroot"
+        self._stamp = Stamp(cache_folder() / "sysroot.stamp")
         self._mark = fingerprint(*SERVER_PACKAGES)
 
     def unpack(self, shell: Shell) -> str:
@@ -148,12 +149,12 @@ class ServerSysroot:
             shell.run("dpkg-deb", "-x", archive, fresh, remedy=NETWORK_REMEDY)
         shutil.rmtree(self.path, ignore_errors=True)
         fresh.rename(self.path)
-        shutil.rmtree(cache_root() / "archives")
+        shutil.rmtree(cache_folder() / "archives")
         self._stamp.set(self._mark)
         return f"{len(archives)} packages unpacked"
 
     def _download(self, shell: Shell) -> list[Path]:
-        folder = cache_root() / "archives"
+        folder = cache_folder() / "archives"
         shutil.rmtree(folder, ignore_errors=True)
         (folder / "partial").mkdir(parents=True)
         if not _known_to_apt(SERVER_PACKAGES):

@@ -5,7 +5,9 @@ import shutil
 import sys
 from pathlib import Path
 
-from .cache import Stamp, cache_root, fingerprint, fingerprint_files
+from ..errors import ToolMissingError
+from ..tools import Tool, cache_folder, tool
+from .cache import Stamp, fingerprint, fingerprint_files
 from .errors import SetupError
 from .shell import Shell, output_of
 
@@ -35,7 +37,7 @@ def is_system_python() -> bool:
 
 def wheel_cache() -> Path:
     """Where the wheels that we build ourselves are kept."""
-    return cache_root() / "wheels"
+    return cache_folder() / "wheels"
 
 
 class PjsuaWheel:
@@ -56,17 +58,22 @@ class PjsuaWheel:
         """
         if self._stamp.holds(self._mark):
             return "cached"
+        swig = _swig()
         shell.run(
-            sys.executable,
-            self._builder,
-            "--python",
-            sys.executable,
-            "--out",
-            wheel_cache(),
+            sys.executable, self._builder, "--python", sys.executable,
+            "--download", cache_folder() / "pjproject", "--out", wheel_cache(), "--swig", swig.path,
+            env=swig.env,
             remedy="read the log it names; a failed download can simply be tried again",
-        )
+        )  # fmt: skip
         self._stamp.set(self._mark)
         return "built"
+
+
+def _swig() -> Tool:
+    try:
+        return tool("swig4.0")
+    except ToolMissingError as error:
+        raise SetupError(str(error), "apt-get install swig") from error
 
 
 class FirmwareWheel:
@@ -75,7 +82,7 @@ class FirmwareWheel:
     def __init__(self, checkout: Path) -> None:
         self._checkout = checkout
         self._mark = fingerprint_files(_sources(checkout))
-        self.folder = cache_root() / "firmware" / self._mark
+        self.folder = cache_folder() / "firmware" / self._mark
 
     def path(self) -> Path | None:
         """The built wheel, or None."""
@@ -134,7 +141,9 @@ class VirtualEnvironment:
         Raises:
             SetupError: venv is not available, or a requirement cannot be installed.
         """
-        mark = fingerprint(sys.version, (self._checkout / "pyproject.toml").read_bytes())
+        ours = (wheel.name for wheel in sorted(wheel_cache().glob("*.whl")))
+        project = (self._checkout / "pyproject.toml").read_bytes()
+        mark = fingerprint(sys.version, project, *ours)
         if self._stamp.holds(mark) and self.python.exists():
             return "present"
         shell.run(

@@ -2,9 +2,7 @@
 
 from pathlib import Path
 
-import pytest
-
-from openturret.lab.setup.cache import Stamp, cache_root, fingerprint, fingerprint_files
+from openturret.lab.setup.cache import Stamp, fingerprint, fingerprint_files
 
 
 def test_a_stamp_holds_only_for_what_it_was_set_to(tmp_path: Path) -> None:
@@ -25,10 +23,3 @@ def test_a_changed_file_changes_the_fingerprint(tmp_path: Path) -> None:
     before = fingerprint_files([source])
     source.write_text("int b;")
     assert fingerprint_files([source]) != before
-
-
-def test_the_cache_follows_the_users_setting(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert cache_root() == tmp_path / "openturret"
