@@ -59,7 +59,7 @@ REFRESH_S = 2.0
 GOODBYE_S = 1.0
 FIRST_RETRY_S, LAST_RETRY_S = 0.5, 4.0
 SILENT_S = 1.0
-SOURCE = ";+sip.src"
+SOURCE = ""
 REQUIRE = ("Require", "siprec")
 DISPOSITION = ("Content-Disposition", "recording-session")
 
