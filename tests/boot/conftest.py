@@ -14,6 +14,7 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from securesystemslib.signer import CryptoSigner
@@ -21,7 +22,6 @@ from tuf.api.metadata import (
     Metadata,
     MetaFile,
     Root,
-    Signed,
     Snapshot,
     TargetFile,
     Targets,
@@ -90,13 +90,13 @@ def _goes_along(other: pytest.Item, item: pytest.Item) -> bool:
 
 def _parse(xml: Path) -> dict[str, tuple[str, str, float]]:
     results = {}
-    for case in ElementTree.parse(xml).iter("testcase"):  # noqa: S314 - our own file
+    for case in ElementTree.parse(xml).iter("testcase"):
         outcome, words = "passed", ""
         for child in case:
             if child.tag in ("failure", "error"):
-                outcome, words = "failed", child.text or child.get("message", "")
+                outcome, words = "failed", child.text or child.get("message") or ""
             elif child.tag == "skipped":
-                outcome, words = "skipped", child.get("message", "")
+                outcome, words = "skipped", child.get("message") or ""
         results[case.get("name", "")] = (outcome, words, float(case.get("time", "0")))
     return results
 
@@ -163,13 +163,13 @@ class SignedTree:
         path.write_bytes(data)
         return info
 
-    def _write(self, role: str, name: str, signed: Signed) -> None:
+    def _write(self, role: str, name: str, signed: Timestamp | Snapshot | Targets) -> None:
         path = self.folder / "metadata" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(self._sign(signed, role))
 
-    def _sign(self, signed: Signed, role: str) -> bytes:
-        metadata = Metadata(signed)
+    def _sign(self, signed: Root | Timestamp | Snapshot | Targets, role: str) -> bytes:
+        metadata: Metadata[Any] = Metadata(signed)
         metadata.sign(self.signers[role])
         return metadata.to_bytes()
 
@@ -193,7 +193,7 @@ class Tss:
             "tls_data_required": True,
             "auth_failed_timeout": 0,
         }
-        self.handler = type("Handler", (TLS_FTPHandler,), members)
+        self.handler: Any = type("Handler", (TLS_FTPHandler,), members)
         self.server = FTPServer((address, port), self.handler, ioloop=IOLoop())
         self.address, self.port = self.server.socket.getsockname()[:2]
         self._stop = threading.Event()

@@ -1,5 +1,7 @@
 """The whole boot in a namespace: dnsmasq, an FTPES server, slapd, and a unit beside them."""
 
+from __future__ import annotations
+
 import asyncio
 import base64
 import contextlib
@@ -14,7 +16,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
@@ -23,7 +25,10 @@ from openturret.boot.control import ask
 from openturret.boot.errors import ControlError
 from openturret.lab.certificates import Authority
 from openturret.lab.errors import ToolMissingError
-from openturret.lab.tools import tool
+from openturret.lab.tools import Tool, tool
+
+if TYPE_CHECKING:
+    from tests.boot.conftest import SignedTree, Tss
 
 pytestmark = [pytest.mark.bench, pytest.mark.slow]
 
@@ -45,10 +50,10 @@ class World:
     """A client LAN with everything that a unit asks, and the unit."""
 
     folder: Path
-    tree: Any
-    tss: Any
-    start_tss: Callable[..., Any]
-    agent: "subprocess.Popen[bytes] | None" = None
+    tree: SignedTree
+    tss: Tss
+    start_tss: Callable[..., Tss]
+    agent: subprocess.Popen[bytes] | None = None
 
     @property
     def state(self) -> Path:
@@ -176,7 +181,7 @@ def servers(tmp_path: Path, authority: Authority, lan: None) -> Iterator[None]:
         process.wait()
 
 
-def start_dnsmasq(folder: Path, tftp: Path, *extra: str) -> "subprocess.Popen[bytes]":
+def start_dnsmasq(folder: Path, tftp: Path, *extra: str) -> subprocess.Popen[bytes]:
     program = needed("dnsmasq")
     command = [
         str(program.path), "--no-daemon", "--conf-file=/dev/null", "--no-resolv", "--no-hosts",
@@ -192,7 +197,7 @@ def start_dnsmasq(folder: Path, tftp: Path, *extra: str) -> "subprocess.Popen[by
         return subprocess.Popen(command, env=program.environment(), stdout=log, stderr=log)
 
 
-def start_slapd(folder: Path, authority: Authority) -> "subprocess.Popen[bytes]":
+def start_slapd(folder: Path, authority: Authority) -> subprocess.Popen[bytes]:
     program, slapadd = needed("slapd"), needed("slapadd")
     certificate = authority.issue("ldap", ["ldap.turret.example"])
     (folder / "ldap").mkdir(exist_ok=True)
@@ -230,7 +235,7 @@ def start_slapd(folder: Path, authority: Authority) -> "subprocess.Popen[bytes]"
     return subprocess.Popen(command, env=program.environment())
 
 
-def needed(name: str) -> Any:
+def needed(name: str) -> Tool:
     try:
         return tool(name)
     except ToolMissingError as error:
@@ -239,7 +244,11 @@ def needed(name: str) -> Any:
 
 @pytest.fixture
 def world(
-    tmp_path: Path, tree: Any, start_tss: Callable[..., Any], authority: Authority, servers: None
+    tmp_path: Path,
+    tree: SignedTree,
+    start_tss: Callable[..., Tss],
+    authority: Authority,
+    servers: None,
 ) -> Iterator[World]:
     factory = tmp_path / "factory"
     factory.mkdir()
@@ -340,7 +349,7 @@ async def test_a_person_logs_in_and_out(world: World) -> None:
 async def test_a_wrong_password_logs_nobody_in(world: World, user: str, password: str) -> None:
     world.power_on()
     await world.until(running)
-    with pytest.raises(ControlError, match="wrong|empty"):
+    with pytest.raises(ControlError, match=r"wrong|empty"):
         await ask(world.state / "run" / "boot.sock", "login", user=user, password=password)
     assert not (world.state / "profile" / "current.yaml").exists()
     if password == "wrong":

@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import random
 import socket
 import ssl
@@ -7,7 +9,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,6 +18,9 @@ from openturret.boot.ftpes import Account, FtpesSession, Patience, Server
 from openturret.boot.tls import client_context
 from openturret.hal.clock import SystemClock
 from openturret.lab.certificates import Authority
+
+if TYPE_CHECKING:
+    from tests.boot.conftest import SignedTree, Tss
 
 NAME = "tss1.turret.example"
 ACCOUNT = Account("02:54:50:00:00:01", "a long secret")
@@ -74,7 +79,7 @@ def _serve_hostile(listener: socket.socket, answers: tuple[bytes, ...]) -> None:
 
 
 def test_a_file_comes_encrypted_from_the_named_server(
-    tree: Any, start_tss: Callable[..., Any], authority: Authority
+    tree: SignedTree, start_tss: Callable[..., Tss], authority: Authority
 ) -> None:
     content = random.Random(1).randbytes(300_000)
     tree.folder.mkdir()
@@ -91,7 +96,10 @@ def test_a_file_comes_encrypted_from_the_named_server(
 
 
 def test_data_connections_resume_the_session_of_the_control_connection(
-    tree: Any, start_tss: Callable[..., Any], authority: Authority, monkeypatch: pytest.MonkeyPatch
+    tree: SignedTree,
+    start_tss: Callable[..., Tss],
+    authority: Authority,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     tree.folder.mkdir()
     (tree.folder / "a").write_bytes(b"x")
@@ -109,7 +117,7 @@ def test_data_connections_resume_the_session_of_the_control_connection(
 
 
 def test_a_missing_file_is_final_and_the_session_goes_on(
-    tree: Any, start_tss: Callable[..., Any], authority: Authority
+    tree: SignedTree, start_tss: Callable[..., Tss], authority: Authority
 ) -> None:
     tree.folder.mkdir()
     (tree.folder / "there").write_bytes(b"yes")
@@ -121,7 +129,7 @@ def test_a_missing_file_is_final_and_the_session_goes_on(
 
 @pytest.mark.parametrize("path", ["../etc/passwd", "/etc/passwd", "a//b", "a\r\nDELE b", ".x", ""])
 def test_a_path_that_leads_elsewhere_is_not_asked_for(
-    path: str, start_tss: Callable[..., Any], authority: Authority
+    path: str, start_tss: Callable[..., Tss], authority: Authority
 ) -> None:
     trips = Trips()
     with open_session(authority, start_tss().port, trips=trips) as session:
@@ -132,7 +140,7 @@ def test_a_path_that_leads_elsewhere_is_not_asked_for(
 
 
 def test_a_certificate_of_another_authority_is_refused(
-    start_tss: Callable[..., Any], authority: Authority, tmp_path: Path
+    start_tss: Callable[..., Tss], authority: Authority, tmp_path: Path
 ) -> None:
     other = Authority(tmp_path / "other", now=datetime.now(UTC), name="Mallory")
     tss = start_tss(other.issue("tss1", [NAME]).both)
@@ -141,14 +149,14 @@ def test_a_certificate_of_another_authority_is_refused(
 
 
 def test_a_certificate_for_another_name_is_refused(
-    start_tss: Callable[..., Any], authority: Authority
+    start_tss: Callable[..., Tss], authority: Authority
 ) -> None:
     with pytest.raises(UntrustedServerError, match="Hostname mismatch"):
         open_session(authority, start_tss().port, name="tss9.turret.example")
 
 
 def test_an_expired_certificate_is_refused(
-    start_tss: Callable[..., Any], authority: Authority
+    start_tss: Callable[..., Tss], authority: Authority
 ) -> None:
     tss = start_tss(authority.issue_expired("old", [NAME]).both)
     with pytest.raises(UntrustedServerError, match="expired"):
@@ -156,7 +164,7 @@ def test_an_expired_certificate_is_refused(
 
 
 def test_a_wrong_password_is_an_error_with_a_remedy(
-    start_tss: Callable[..., Any], authority: Authority
+    start_tss: Callable[..., Tss], authority: Authority
 ) -> None:
     with pytest.raises(FtpesError, match="refuses the unit's account") as caught:
         open_session(authority, start_tss().port, account=Account("nobody", "canary-secret"))
@@ -165,7 +173,7 @@ def test_a_wrong_password_is_an_error_with_a_remedy(
 
 
 def test_a_passive_address_elsewhere_is_ignored(
-    tree: Any, start_tss: Callable[..., Any], authority: Authority
+    tree: SignedTree, start_tss: Callable[..., Tss], authority: Authority
 ) -> None:
     tree.folder.mkdir()
     (tree.folder / "a").write_bytes(b"from the same host")
