@@ -53,7 +53,7 @@ class EventServer:
 
     async def open(
         self,
-        address: str,
+        hosts: Sequence[str],
         port: int,
         levels: Callable[[], Mapping[str, object]],
         standing: Callable[[], Sequence[Mapping[str, object]]],
@@ -61,13 +61,13 @@ class EventServer:
         """Listens; returns the port.
 
         Args:
-            address: Where to listen.
-            port: Where to listen; 0 lets the system choose.
+            hosts: Addresses to listen on.
+            port: Port to listen on; 0 lets the system choose.
             levels: Asked 25 times a second while somebody wants levels.
             standing: Asked for the standing alarms when somebody subscribes to them.
         """
         self._levels, self._standing = levels, standing
-        self._server = await asyncio.start_server(self._serve, address, port)
+        self._server = await asyncio.start_server(self._serve, hosts, port)
         bound: int = self._server.sockets[0].getsockname()[1]
         return bound
 

@@ -8,6 +8,7 @@ short-lived, and the first to go when room is needed.
 import asyncio
 import errno
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -52,9 +53,9 @@ class ControlServer:
         self._counters = counters
         self._server: asyncio.Server | None = None
 
-    async def open(self, address: str, port: int) -> int:
+    async def open(self, hosts: Sequence[str], port: int) -> int:
         """Listens; returns the port, which the system chooses when 0 is given."""
-        self._server = await asyncio.start_server(self._serve, address, port)
+        self._server = await asyncio.start_server(self._serve, hosts, port)
         bound: int = self._server.sockets[0].getsockname()[1]
         return bound
 

@@ -62,16 +62,16 @@ class MatrixProcess:
         """Starts the engine and the servers; returns the control and the event port."""
         self._engine.start()
         asyncio.get_running_loop().call_later(SETTLE_S, self._warn_without_realtime)
-        address = self._setup.settings.oldcb_address
+        hosts = self._setup.settings.oldcb_hosts
         matrix = self.matrix
         events = await self._events.open(
-            address,
+            hosts,
             self._setup.event_port,
             matrix.levels,
             lambda: [alarm.details() for alarm in matrix.alarms()],
         )
-        control = await self._control.open(address, self._setup.control_port)
-        logger.info("OLDCB on %s, control %d, events %d", address, control, events)
+        control = await self._control.open(hosts, self._setup.control_port)
+        logger.info("OLDCB on %s, control %d, events %d", " ".join(hosts), control, events)
         return control, events
 
     async def close(self) -> None:

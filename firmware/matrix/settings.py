@@ -24,6 +24,16 @@ class Settings:
     rtp_lower: int
     rtp_upper: int
 
+    @property
+    def oldcb_hosts(self) -> tuple[str, ...]:
+        """Where OLDCB listens: always on loopback, for boot and the runtime of this unit.
+
+        >>> Settings("10.1.0.7", 11000, 13000).oldcb_hosts
+        ('127.0.0.1', '10.1.0.7')
+        """
+        every = ipaddress.ip_address(self.oldcb_address).is_unspecified
+        return (self.oldcb_address,) if every else tuple({LOOPBACK: 0, self.oldcb_address: 0})
+
 
 def read_settings(path: Path) -> Settings:
     """Returns the settings of a configuration file; the registry's defaults without one.

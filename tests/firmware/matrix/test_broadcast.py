@@ -35,7 +35,7 @@ class Published:
 async def published() -> AsyncIterator[Published]:
     found = Published()
     alarm = {"code": "recording.refused"}
-    found.port = await found.server.open("127.0.0.1", 0, found.levels, lambda: [alarm])
+    found.port = await found.server.open(["127.0.0.1"], 0, found.levels, lambda: [alarm])
     yield found
     await found.server.close()
 

@@ -117,7 +117,7 @@ async def test_a_half_open_flood_does_not_keep_a_client_out(unit: Unit) -> None:
 async def test_a_connection_without_a_valid_request_ends_by_itself(unit: Unit) -> None:
     counters: Counter[str] = Counter()
     server = ControlServer(unit.matrix, counters, patience_s=0.05)
-    port = await server.open("127.0.0.1", 0)
+    port = await server.open(["127.0.0.1"], 0)
     async with connection(port) as idle, connection(port) as good:
         assert "result" in await ask(good, b'{"id": 8, "method": "hello"}\n')
         assert "error" in await ask(idle, b"nonsense\n")
@@ -147,14 +147,14 @@ async def test_requests_in_one_packet_are_answered_in_order(unit: Unit) -> None:
 
 async def test_the_client_comes_back_after_its_connection_broke(unit: Unit) -> None:
     first = ControlServer(unit.matrix, Counter())
-    port = await first.open("127.0.0.1", 0)
+    port = await first.open(["127.0.0.1"], 0)
     client = OldcbMatrix(control_port=port)
     leg = await client.leg_open()
     await first.close()
     with pytest.raises(MatrixGoneError):
         await client.hello()
     second = ControlServer(unit.matrix, Counter())
-    await second.open("127.0.0.1", port)
+    await second.open(["127.0.0.1"], port)
     assert [found.leg for found in await client.leg_list()] == [leg.leg]
     await client.close()
     await second.close()
