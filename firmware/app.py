@@ -1,4 +1,4 @@
-"""The runtime of a unit: what starts in which order, and what follows a login or a logout.
+"""The runtime of a unit: what it is made of, and what starts and stops in which order.
 
     configuration -> devices -> SIP agent -> calls of before -> user -> recordings -> panel
 
@@ -9,38 +9,41 @@ what is running, then registers.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import random
-from collections.abc import AsyncIterator, Callable, Coroutine
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, cast
 
-from ..hal.board import Board, load_board
 from ..hal.clock import Clock
 from ..hal.errors import HalError, MatrixError
 from ..hal.matrix import MixingMatrix
 from ..hal.registry import Registry
-from ..hal.wire.json_lines import JsonObject, JsonValue
-from .board import Devices
+from .alarms import AlarmBoard
+from .board import Devices, read_board
 from .calls.agent import Agent, AgentSettings
-from .calls.desk import Desk, DeskParts, host_of
+from .calls.desk import Desk, DeskParts
 from .calls.errors import CallsError
 from .calls.journal import Journal
-from .calls.profile import Profile, profile_of
 from .calls.registration import Registration
 from .config.errors import ConfigError
 from .config.keys import find
 from .config.store import Configuration, load
+from .recording.errors import LedgerError, RecorderUriError
+from .recording.ledger import Ledger
+from .recording.recordings import Recordings, recorders_of
+from .recording.session import Tools
+from .recording.watch import RecorderAddress
 from .services.boot_control import BootControl
-from .services.boot_files import BootFiles, Mark
+from .services.boot_files import BootFiles
 from .services.changes import Changes
-from .services.errors import LoginRefusedError, ServiceError
 from .services.live import LiveFeed
 from .services.log import Log
 from .services.sessions import Lockout, Sessions
 from .services.web import WebServer, WebSettings
+from .shift import Shift
+from .unit import Unit, UnitParts
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +57,7 @@ MATRIX_RETRY_S: Final = 0.25
 FAREWELL_S: Final = 4.0
 """How long hanging up and unregistering may take at the end."""
 
-RECORDERS: Final = ("application.recording.recorder.a", "application.recording.recorder.b")
+RECORDER_KEYS: Final = ("application.recording.recorder.a", "application.recording.recorder.b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,44 +78,54 @@ class Setup:
 
 
 class Runtime:
-    """The runtime; the web server asks it for everything that it shows.
+    """The runtime of a unit.
 
     Args:
         setup: What the process was started with.
         registry: Knows the drivers.
         clock: Tells the time.
         rng: Spreads retries.
-        log: Where it learns what must never be written.
+        log: Learns what must never be written.
+
+    Raises:
+        HalError: The board description or a driver cannot be used.
     """
 
     def __init__(
         self, setup: Setup, registry: Registry, clock: Clock, rng: random.Random, log: Log
     ) -> None:
-        self._clock = clock
-        self._log = log
-        self._files = BootFiles(setup.state)
-        self._boot = BootControl(setup.state / "run" / "boot.sock")
-        self._alarms: dict[str, JsonObject] = {}
-        self._configuration = self._read_configuration()
+        self._clock, self._rng, self._log = clock, rng, log
         self._changes = Changes()
-        self._profile_mark: Mark = None
-        self._profile_lock = asyncio.Lock()
-        self._reported = ("", "")
+        self._alarms = AlarmBoard(clock)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._devices = Devices(_board(setup.board), registry, clock)
+        self._files = BootFiles(setup.state)
+        self._configuration = self._read_configuration()
+        self._devices = Devices(read_board(setup.board), registry, clock)
         self._matrix = _matrix(registry, self._configuration, setup)
-        self._live = LiveFeed(self._matrix, clock)
+        self._live = LiveFeed(self._matrix, self._alarms, clock)
         self._agent = Agent(self._agent_settings())
         self._journal = Journal(setup.state / "journal", clock)
-        self._rng = rng
-        self._desk: Desk | None = None
+        self._recorders = self._read_recorders()
+        self._desk = self._make_desk()
+        self._recordings = self._make_recordings(setup.state / "ledger" / "calls.jsonl")
         self._sessions = self._make_sessions(setup.state / "run" / "sessions.json")
+        self._shift = self._make_shift(BootControl(setup.state / "run" / "boot.sock"))
         self._web = self._make_web()
+
+    @property
+    def web_port(self) -> int:
+        """The port that the panel answers on."""
+        return self._web.port
 
     # ------------------------------------------------------------ life
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Serves until `stop` is set, then hangs up, unregisters and lets go of everything."""
+        """Serves until `stop` is set, then hangs up, unregisters and lets go of everything.
+
+        Raises:
+            CallsError: The SIP agent cannot start.
+            OSError: The panel's port cannot be had.
+        """
         try:
             await self.start()
             await stop.wait()
@@ -120,72 +133,90 @@ class Runtime:
             await self.stop()
 
     async def start(self) -> None:
-        """Takes back what is running, logs in who was logged in, opens the panel.
+        """Takes back what is running, goes on with the shift, opens the panel.
 
         Raises:
             CallsError: The SIP agent cannot start, for one because its port is in use.
-            OSError: The panel's port is in use.
+            OSError: The panel's port is in use, or too low for this user.
         """
         self._start_syslog()
         await self._devices.open()
         await self._agent.start()
-        self._desk = self._make_desk()
-        resuming = self._spawn(self._resume(self._desk))
+        resuming = self._spawn(self._resume())
         await asyncio.wait({resuming}, timeout=CALLS_FIRST_S)
+        self._spawn(self._follow_alarms())
         if self._configuration.flag("application.boot.startserver"):
             await self._web.start()
             logger.info("the panel answers on port %d", self._web.port)
 
     async def stop(self) -> None:
         """Ends calls and registrations, then everything else; the matrix goes on."""
-        tasks, self._tasks = self._tasks, set()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
         await self._web.stop()
+        await self._end_tasks()
         await self._farewell()
         await self._agent.stop(hang_up=True)
         await self._live.close()
         await self._devices.close()
 
-    @property
-    def web_port(self) -> int:
-        """The port that the panel answers on."""
-        return self._web.port
-
-    async def _farewell(self) -> None:
-        if self._desk is None:
-            return
-        with contextlib.suppress(TimeoutError, CallsError, HalError):
-            async with asyncio.timeout(FAREWELL_S):
-                await self._desk.close_profile()
-        await self._desk.stop()
-
-    async def _resume(self, desk: Desk) -> None:
+    async def _resume(self) -> None:
         """Takes the calls back as soon as the matrix answers, then follows logins and logouts."""
-        await self._take_calls_back(desk)
-        self._spawn(self._follow_desk(desk))
-        await self._follow_profile()
-        self._spawn(self._watch_files())
+        left_over = self._journal.entries()
+        await self._take_calls_back()
+        self._spawn(self._follow_desk())
+        await self._shift.resume(left_over)
+        self._spawn(self._follow_files())
 
-    async def _take_calls_back(self, desk: Desk) -> None:
+    async def _take_calls_back(self) -> None:
         while True:
             try:
-                await desk.start()
+                await self._desk.start()
             except MatrixError as error:
-                self._raise_alarm(
-                    "matrix.gone", f"no calls: {error}", "look at state/log/matrix.log"
-                )
+                remedy = "look at state/log/matrix.log"
+                self._alarms.raise_("matrix.gone", "", f"no calls: {error}", remedy)
                 await asyncio.sleep(MATRIX_RETRY_S)
             else:
-                self._clear_alarm("matrix.gone")
+                self._alarms.clear("matrix.gone")
                 return
 
-    def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(_logged(work))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
+    async def _farewell(self) -> None:
+        try:
+            async with asyncio.timeout(FAREWELL_S):
+                await self._shift.end()
+        except (TimeoutError, CallsError, HalError) as error:
+            logger.warning("not everything was ended: %s", str(error) or "no time was left")
+        await self._desk.stop()
+
+    # ------------------------------------------------------------ what is followed
+
+    async def _follow_desk(self) -> None:
+        """Passes on what changes at the desk: to the panel, the recordings and boot."""
+        async for _ in self._desk.changes():
+            self._changes.ring()
+            self._shift.note_calls()
+            self._watch_registrations()
+            await self._shift.report()
+
+    async def _follow_alarms(self) -> None:
+        async for _ in self._alarms.changes():
+            self._changes.ring()
+
+    async def _follow_files(self) -> None:
+        """Follows what boot leaves, for a login need not come from this process."""
+        seen = self._files.marks()
+        while True:
+            await asyncio.sleep(LOOK_S)
+            now = self._files.marks()
+            if now != seen:
+                seen = now
+                await self._shift.follow()
+                self._changes.ring()
+
+    def _watch_registrations(self) -> None:
+        for registration in self._desk.registrations:
+            if self._desk.profile is None or registration.registered:
+                self._alarms.clear("pbx.lost", registration.server)
+            elif registration.status:
+                self._alarms.raise_(*_pbx_alarm(registration))
 
     # ------------------------------------------------------------ making the parts
 
@@ -195,9 +226,8 @@ class Runtime:
         try:
             configuration = load(path) if path.exists() else Configuration()
         except ConfigError as error:
-            self._raise_alarm(
-                "configuration.refused", str(error), "correct the configuration at the TSS"
-            )
+            remedy = "correct the configuration at the TSS and restart the unit"
+            self._alarms.raise_("configuration.refused", "", str(error), remedy)
             return Configuration()
         for warning in configuration.warnings:
             logger.warning("%s", warning)
@@ -210,243 +240,116 @@ class Runtime:
             if key is not None and key.secret and isinstance(value, str):
                 self._log.redactor.learn(value)
 
+    def _read_recorders(self) -> tuple[RecorderAddress, ...]:
+        a, b = (self._configuration.text(key) for key in RECORDER_KEYS)
+        try:
+            return recorders_of(a, b)
+        except RecorderUriError as error:
+            self._alarms.raise_("recording.address", "", str(error), "correct the configuration")
+            return ()
+
     def _agent_settings(self) -> AgentSettings:
         port = self._configuration.integer("application.sip.connection.port")
         return AgentSettings(address=self._files.address(), port=port)
 
     def _make_desk(self) -> Desk:
-        recorders = (host_of(self._configuration.text(key)) for key in RECORDERS)
-        handsets = {
-            position.removeprefix("handset-"): handset
-            for position, handset in self._devices.handsets.items()
-        }
+        handsets = self._devices.handsets
         return Desk(
             DeskParts(
                 agent=self._agent,
                 matrix=self._matrix,
                 servers=self._configuration.texts("application.sip.pbx.servers"),
                 journal=self._journal,
-                handsets=handsets,
+                handsets={name.removeprefix("handset-"): item for name, item in handsets.items()},
                 clock=self._clock,
                 rng=self._rng,
-                peers=tuple(host for host in recorders if host),
+                peers=tuple(recorder.host for recorder in self._recorders),
             )
         )
+
+    def _make_recordings(self, ledger: Path) -> Recordings:
+        tools = Tools(
+            self._agent, self._matrix, self._alarms, self._clock, self._rng, self._changes.ring
+        )
+        return Recordings(
+            tools,
+            unit=self._serial(),
+            recorders=self._recorders,
+            ledger=self._open_ledger(ledger),
+            policy=self._configuration.text("application.recording.policy"),
+        )
+
+    def _open_ledger(self, path: Path) -> Ledger | None:
+        try:
+            return Ledger(path, self._clock)
+        except LedgerError as error:
+            remedy = "check the unit's storage"
+            self._alarms.raise_("recording.ledger", "", f"no call log: {error}", remedy)
+            return None
 
     def _make_sessions(self, path: Path) -> Sessions:
         duration_s = self._configuration.integer("application.web.session.duration")
         return Sessions(path, self._clock, duration_s)
 
-    def _make_web(self) -> WebServer:
-        lockout = Lockout(
-            self._configuration.integer("application.web.lockout.attempts"),
-            self._configuration.integer("application.web.lockout.duration"),
-            self._clock,
+    def _make_shift(self, boot: BootControl) -> Shift:
+        return Shift(
+            self._desk,
+            self._recordings,
+            boot,
+            self._files,
+            alarms=self._alarms,
+            clock=self._clock,
+            learn=self._learn_secrets,
+            ended=self._sessions.end_all,
         )
+
+    def _make_web(self) -> WebServer:
+        parts = UnitParts(
+            files=self._files,
+            desk=self._desk,
+            shift=self._shift,
+            recordings=self._recordings,
+            matrix=self._matrix,
+            live=self._live,
+            alarms=self._alarms,
+            changes=self._changes,
+            clock=self._clock,
+        )
+        attempts = self._configuration.integer("application.web.lockout.attempts")
+        duration_s = self._configuration.integer("application.web.lockout.duration")
         settings = WebSettings(port=self._configuration.integer("application.web.port"))
-        return WebServer(self, self._sessions, lockout, settings)
+        lockout = Lockout(attempts, duration_s, self._clock)
+        return WebServer(Unit(parts), self._sessions, lockout, settings)
 
     def _start_syslog(self) -> None:
-        serial = str(self._files.unit().get("serial") or "-")
-        self._log.start_syslog(self._configuration.text("application.syslog.server"), serial)
+        server = self._configuration.text("application.syslog.server")
+        self._log.start_syslog(server, self._serial())
 
-    # ------------------------------------------------------------ who is logged in
+    def _serial(self) -> str:
+        return str(self._files.unit().get("serial") or "unknown")
 
-    async def login(self, user: str, password: str) -> str:
-        """Logs a user in at the directory and takes the profile over; returns the name.
+    # ------------------------------------------------------------ tasks
 
-        Raises:
-            LoginRefusedError: Wrong password, no directory, no usable profile.
-            BootGoneError: Boot does not answer.
-        """
-        self._log.redactor.learn(password)
-        login = await self._boot.login(user, password)
-        try:
-            await self._take_profile()
-        except (ConfigError, CallsError, HalError) as error:
-            await self._boot.logout()
-            raise LoginRefusedError(
-                f"the profile of {user} cannot be used: {error}",
-                code="bad_profile",
-                remedy="correct the profile at the TSS",
-            ) from error
-        profile = self._desk.profile if self._desk else None
-        return (profile.name if profile else "") or login.name
+    def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(_logged(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
-    async def logout(self) -> None:
-        """Logs the user out: ends the calls, unregisters, forgets the profile.
-
-        Raises:
-            BootGoneError: Boot does not answer.
-        """
-        await self._boot.logout()
-        await self._take_profile()
-
-    async def _watch_files(self) -> None:
-        """Follows what boot leaves, for a login need not come from this process."""
-        seen = self._files.marks()
-        while True:
-            await asyncio.sleep(LOOK_S)
-            now = self._files.marks()
-            if now != seen:
-                seen = now
-                await self._follow_profile()
-                self._changes.ring()
-
-    async def _follow_profile(self) -> None:
-        try:
-            await self._take_profile()
-            self._clear_alarm("profile.refused")
-        except (ConfigError, CallsError, HalError) as error:
-            self._raise_alarm("profile.refused", str(error), "correct the profile at the TSS")
-
-    async def _take_profile(self) -> None:
-        """Makes the profile on disk the one in force; nothing when it is already.
-
-        Raises:
-            ConfigError: The profile says what is not allowed; nobody is logged in then.
-            CallsError: The SIP agent refused it.
-        """
-        async with self._profile_lock:
-            marked = self._files.marks()[1]
-            if marked == self._profile_mark or self._desk is None:
-                return
-            before, self._profile_mark = self._profile_mark, marked
-            if marked is None:
-                await self._log_out(self._desk)
-            else:
-                await self._log_in(self._desk, is_resumed=before is None)
-
-    async def _log_in(self, desk: Desk, *, is_resumed: bool) -> None:
-        profile = self._read_profile()
-        if profile == desk.profile:
-            return
-        if not is_resumed:
-            self._sessions.end_all()
-        self._reported = ("", "")
-        await desk.open_profile(profile)
-        logger.info("%s is logged in", profile.identity.username)
-
-    async def _log_out(self, desk: Desk) -> None:
-        self._sessions.end_all()
-        if desk.profile is not None:
-            await desk.close_profile()
-            logger.info("nobody is logged in")
-
-    def _read_profile(self) -> Profile:
-        path = self._files.configuration
-        configuration = load(path if path.exists() else None, self._files.profile)
-        self._learn_secrets(configuration)
-        return profile_of(configuration)
-
-    async def _follow_desk(self, desk: Desk) -> None:
-        """Passes on what changes at the desk, and tells boot how registration goes."""
-        async for _ in desk.changes():
-            self._changes.ring()
-            await self._report(desk)
-
-    async def _report(self, desk: Desk) -> None:
-        report = registered(desk.registrations) if desk.profile else ("", "")
-        if report == self._reported:
-            return
-        self._reported = report
-        with contextlib.suppress(ServiceError):
-            await self._boot.report("register", *report)
-
-    # ------------------------------------------------------------ what the panel shows
-
-    @property
-    def desk(self) -> Desk | None:
-        """The desk, while somebody is logged in."""
-        return self._desk if self._desk is not None and self._desk.profile is not None else None
-
-    def public_state(self) -> JsonObject:
-        """What everybody may see: unit, boot and alarms."""
-        return {
-            "time": self._clock.unix(),
-            "unit": self._files.unit(),
-            "boot": self._files.boot(),
-            "alarms": self._all_alarms(),
-        }
-
-    def state(self) -> JsonObject:
-        """Everything that the panel shows."""
-        snapshot = self._desk.snapshot() if self._desk is not None else {}
-        recording: JsonObject = {"state": "off", "recorders": []}
-        return {**self.public_state(), **snapshot, "user": self._user(), "recording": recording}
-
-    async def legs(self) -> list[JsonValue]:
-        """Every RTP leg of the matrix, with its counters."""
-        return [cast(JsonObject, asdict(leg)) for leg in await self._matrix.leg_list()]
-
-    async def changes(self) -> AsyncIterator[None]:
-        """Wakes whenever the state may have changed."""
-        async for _ in self._changes:
-            yield
-
-    def live(self) -> AsyncIterator[JsonObject]:
-        """Levels and alarms as they happen."""
-        return self._live.messages()
-
-    def _user(self) -> JsonObject | None:
-        profile = self.desk.profile if self.desk is not None else None
-        if profile is None:
-            return None
-        return {"id": profile.identity.username, "name": profile.name}
-
-    # ------------------------------------------------------------ alarms
-
-    def _all_alarms(self) -> list[JsonValue]:
-        lost = [] if self.desk is None else [_pbx_alarm(item) for item in self.desk.registrations]
-        return [*self._files.alarms(), *self._alarms.values(), *(item for item in lost if item)]
-
-    def _raise_alarm(self, code: str, message: str, remedy: str) -> None:
-        known = self._alarms.get(code)
-        if known is not None and known["message"] == message:
-            return
-        logger.error("%s: %s; %s", code, message, remedy)
-        since = self._clock.unix()
-        self._alarms[code] = {"code": code, "message": message, "remedy": remedy, "since": since}
-
-    def _clear_alarm(self, code: str) -> None:
-        if self._alarms.pop(code, None) is not None:
-            self._changes.ring()
+    async def _end_tasks(self) -> None:
+        tasks = tuple(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def registered(registrations: tuple[Registration, ...]) -> tuple[str, str]:
-    """State and detail of the boot stage ``register``.
-
-    >>> registered((Registration("pbx-1", "10.11.0.20:5060", registered=True, status=200),))
-    ('done', '1 of 1 PBXs')
-    """
-    good = sum(item.registered for item in registrations)
-    detail = f"{good} of {len(registrations)} PBXs"
-    if good == len(registrations):
-        return "done", detail
-    if any(item.status == 0 for item in registrations):
-        return "running", detail
-    return ("done" if good else "failed"), detail
-
-
-def _pbx_alarm(registration: Registration) -> JsonObject:
-    """The alarm for a PBX that was asked and does not have us; empty when all is well."""
-    if registration.registered or registration.status in (0, 200):
-        return {}
-    return {
-        "code": "pbx.lost",
-        "subject": registration.server,
-        "message": f"not registered at {registration.server}: "
-        f"{registration.status} {registration.reason}",
-        "remedy": "the unit tries again by itself; check the PBX and the way to it",
-    }
-
-
-def _board(path: Path) -> Board:
-    """The board; one without devices when there is no description, so that the panel works."""
-    if path.exists():
-        return load_board(path)
-    logger.warning("no board description at %s: no handsets; give --board", path)
-    return Board("none", {})
+def _pbx_alarm(registration: Registration) -> tuple[str, str, str, str]:
+    return (
+        "pbx.lost",
+        registration.server,
+        f"not registered at {registration.server}: {registration.status} {registration.reason}",
+        "the unit tries again by itself; check the PBX and the way to it",
+    )
 
 
 def _matrix(registry: Registry, configuration: Configuration, setup: Setup) -> MixingMatrix:

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
-from types import MappingProxyType
+from pathlib import Path
 
-from ..hal.board import Board, DeviceType
+from ..hal.board import Board, DeviceSpec, DeviceType, load_board
 from ..hal.clock import Clock
 from ..hal.device import Device
 from ..hal.errors import HalError
@@ -21,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 class Devices:
-    """Opens what the board lists; what cannot be made or opened is logged and left out.
+    """The board's devices; what cannot be made or opened is logged and left out.
 
     Args:
         board: The board description.
@@ -30,40 +29,49 @@ class Devices:
     """
 
     def __init__(self, board: Board, registry: Registry, clock: Clock) -> None:
-        self._board = board
-        self._registry = registry
-        self._clock = clock
-        self._devices: dict[str, Device] = {}
-
-    @property
-    def all(self) -> Mapping[str, Device]:
-        """Every device that was opened, by position."""
-        return MappingProxyType(self._devices)
+        made = ((spec, _made(spec, registry, clock)) for spec in board.devices.values())
+        self._devices = {spec.position: (spec, device) for spec, device in made if device}
 
     @property
     def handsets(self) -> dict[str, Handset]:
         """The handsets, by position."""
         return {
             position: device
-            for position, device in self._devices.items()
-            if self._board.devices[position].type is DeviceType.HANDSET
-            and isinstance(device, Handset)
+            for position, (spec, device) in self._devices.items()
+            if spec.type is DeviceType.HANDSET and isinstance(device, Handset)
         }
 
     async def open(self) -> None:
         """Opens every device; one that is not plugged in attaches later."""
-        await asyncio.gather(*(self._open(position) for position in self._board.devices))
+        await asyncio.gather(*(_open(device) for _, device in self._devices.values()))
 
     async def close(self) -> None:
         """Lets go of every device."""
-        devices, self._devices = self._devices, {}
-        await asyncio.gather(*(device.close() for device in devices.values()))
+        await asyncio.gather(*(device.close() for _, device in self._devices.values()))
 
-    async def _open(self, position: str) -> None:
-        try:
-            device = self._registry.device(self._board.devices[position], self._clock)
-            await device.open()
-        except (HalError, OSError) as error:
-            logger.error("%s cannot be used: %s", position, error)  # noqa: TRY400 - the reason is whole
-            return
-        self._devices[position] = device
+
+def read_board(path: Path) -> Board:
+    """The board; one without devices when there is no description, so that the panel works.
+
+    Raises:
+        BoardError: The description says something that is not understood.
+    """
+    if path.exists():
+        return load_board(path)
+    logger.warning("no board description at %s: no handsets; give --board", path)
+    return Board("none", {})
+
+
+def _made(spec: DeviceSpec, registry: Registry, clock: Clock) -> Device | None:
+    try:
+        return registry.device(spec, clock)
+    except HalError as error:
+        logger.error("%s is left out: %s", spec.position, error)  # noqa: TRY400 - says it all
+        return None
+
+
+async def _open(device: Device) -> None:
+    try:
+        await device.open()
+    except (HalError, OSError) as error:
+        logger.error("%s cannot be opened: %s", device.position, error)  # noqa: TRY400 - says it all

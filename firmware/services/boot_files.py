@@ -45,9 +45,13 @@ class BootFiles:
         """The profile of who is logged in; absent while nobody is."""
         return self._state / "profile" / "current.yaml"
 
+    def profile_mark(self) -> Mark:
+        """What changes with every new profile."""
+        return mark(self.profile)
+
     def marks(self) -> tuple[Mark, Mark]:
-        """Marks of the status and of the profile."""
-        return mark(self._state / "status.json"), mark(self.profile)
+        """What changes with every new status or profile."""
+        return mark(self._state / "status.json"), self.profile_mark()
 
     def address(self) -> str:
         """The unit's address, loopback while boot has none."""

@@ -1,9 +1,8 @@
-"""Levels and alarms of the matrix for browsers: one subscription, only while somebody looks."""
+"""Levels and alarms for browsers: one subscription to the matrix, only while somebody looks."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections import deque
 from collections.abc import AsyncIterator
@@ -11,8 +10,9 @@ from typing import Final
 
 from ...hal.clock import Clock
 from ...hal.errors import HalError
-from ...hal.matrix import MatrixEvent, MixingMatrix, Topic
+from ...hal.matrix import MixingMatrix, Topic
 from ...hal.wire.json_lines import JsonObject
+from ..alarms import AlarmBoard
 
 logger = logging.getLogger(__name__)
 
@@ -28,20 +28,25 @@ class LiveFeed:
 
     Args:
         matrix: Where levels come from.
+        alarms: Where alarms come from.
         clock: Its monotonic time thins the levels out.
     """
 
-    def __init__(self, matrix: MixingMatrix, clock: Clock) -> None:
+    def __init__(self, matrix: MixingMatrix, alarms: AlarmBoard, clock: Clock) -> None:
         self._matrix = matrix
+        self._alarms = alarms
         self._clock = clock
         self._readers: set[_Reader] = set()
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: tuple[asyncio.Task[None], ...] = ()
 
     async def messages(self) -> AsyncIterator[JsonObject]:
         """Yields messages for a browser; the oldest give way when it is slow."""
         reader = _Reader()
         self._readers.add(reader)
-        self._task = self._task or asyncio.create_task(self._read(), name="levels")
+        self._tasks = self._tasks or (
+            asyncio.create_task(self._read_levels(), name="levels"),
+            asyncio.create_task(self._read_alarms(), name="alarms"),
+        )
         try:
             while True:
                 yield await reader.next()
@@ -55,31 +60,36 @@ class LiveFeed:
         await self._stop_unread()
 
     async def _stop_unread(self) -> None:
-        if self._readers or self._task is None:
+        if self._readers:
             return
-        task, self._task = self._task, None
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        tasks, self._tasks = self._tasks, ()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _read(self) -> None:
+    async def _read_levels(self) -> None:
         while True:
             try:
-                await self._pass_on()
+                await self._pass_levels_on()
             except HalError as error:
                 logger.warning("no levels: %s", error)
             await asyncio.sleep(RETRY_S)
 
-    async def _pass_on(self) -> None:
+    async def _pass_levels_on(self) -> None:
         last = float("-inf")
-        async for event in self._matrix.events({Topic.LEVELS, Topic.ALARMS}):
+        async for event in self._matrix.events({Topic.LEVELS}):
             now = self._clock.monotonic()
-            if event.event == "levels" and now - last < LEVELS_INTERVAL_S:
-                continue
-            last = now if event.event == "levels" else last
-            message = _message(event)
-            for reader in tuple(self._readers) if message else ():
-                reader.put(message)
+            if event.event == "levels" and now - last >= LEVELS_INTERVAL_S:
+                last = now
+                self._put({"type": "levels", "time": event.time, **event.details})
+
+    async def _read_alarms(self) -> None:
+        async for change in self._alarms.changes():
+            self._put(change.as_json())
+
+    def _put(self, message: JsonObject) -> None:
+        for reader in tuple(self._readers):
+            reader.put(message)
 
 
 class _Reader:
@@ -98,10 +108,3 @@ class _Reader:
             self._ready.clear()
             await self._ready.wait()
         return self._messages.popleft()
-
-
-def _message(event: MatrixEvent) -> JsonObject:
-    """The event as a browser gets it; empty for what it does not need."""
-    if event.event not in {"levels", "alarm"}:
-        return {}
-    return {"type": event.event, "time": event.time, **event.details}

@@ -109,6 +109,10 @@ class Unit(Protocol):
         """The calls of who is logged in; None while nobody is."""
         ...
 
+    def allows_calls(self) -> bool:
+        """Whether new calls may be made, for a policy may forbid them unrecorded."""
+        ...
+
     def public_state(self) -> JsonObject:
         """What everybody may see: unit, boot and alarms."""
         ...
@@ -343,6 +347,15 @@ class Site:
             raise RequestRefusedError("nobody is logged in at the unit", status=409, code="no_user")
         return self._unit.desk
 
+    def _refuse_unrecorded(self) -> None:
+        if not self._unit.allows_calls():
+            raise RequestRefusedError(
+                "both recorders are lost and the policy forbids calls that nobody records",
+                status=409,
+                code="unrecorded",
+                remedy="bring a recorder back, or ask for another application.recording.policy",
+            )
+
     def _state(self, request: web.Request) -> JsonObject:
         return self._unit.state() if self._user(request) else self._unit.public_state()
 
@@ -402,6 +415,7 @@ class Site:
 
     async def _dial(self, request: web.Request) -> web.StreamResponse:
         number = _text(await _body(request), "number", 128)
+        self._refuse_unrecorded()
         call = await self._desk.dial(request.match_info["side"], number)
         return _done({"call": call})
 
@@ -415,6 +429,7 @@ class Site:
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         side = _side(await _body(request))
+        self._refuse_unrecorded()
         await self._desk.answer(request.match_info["call"], side)
         return _done()
 

@@ -72,10 +72,14 @@ class OneUnit:
         self.changed = asyncio.Condition()
         self.level_readers = 0
         self.boot_is_gone = False
+        self.is_recorded = True
 
     @property
     def desk(self) -> RecordingDesk | None:
         return self.recording_desk if self.user else None
+
+    def allows_calls(self) -> bool:
+        return self.is_recorded
 
     def public_state(self) -> JsonObject:
         return {"unit": {"serial": "TP-1"}, "alarms": []}
@@ -330,6 +334,19 @@ async def test_what_the_desk_refuses_is_answered_with_its_reason(
     ) as answer:
         assert answer.status == 409
         assert (await answer.json())["error"]["message"] == "the handset has a call already"
+
+
+async def test_calls_that_nobody_would_record_are_refused_when_the_policy_says_so(
+    browser: aiohttp.ClientSession, unit: OneUnit
+) -> None:
+    await log_in(browser)
+    unit.is_recorded = False
+    for path, body in (("handsets/left/dial", {"number": "2001"}), ("calls/abc/answer", {})):
+        async with browser.post(f"/api/{path}", json=body, headers=PANEL) as answer:
+            assert await refusal(answer) == (409, "unrecorded")
+    async with browser.post("/api/handsets/left/hangup", headers=PANEL) as answer:
+        assert answer.status == 200
+    assert unit.recording_desk.asked == [("hang_up", "left")]
 
 
 async def test_repeated_wrong_passwords_lock_the_address_out_even_with_the_right_one(
