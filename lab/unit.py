@@ -26,6 +26,7 @@ from .tss import write_factory
 _BOARD = "touchpro.yaml"
 _SHIPPED_SOCKETS = "/run/openturret/hardware"
 _ANSWER_SECONDS = 30.0
+_POLL_SECONDS = 0.05
 
 
 class UnitError(LabError, RuntimeError):
@@ -113,6 +114,14 @@ class Unit:
         forget = ["address flush dev eth0", "route flush table main"]
         self._network.configure(self.name, forget)
 
+    def pids(self) -> dict[str, int]:
+        """Its running processes: ``boot``, ``matrix``, ``runtime``."""
+        found = {"boot": self._processes[f"{self.name}-boot"].pid}
+        for name in ("matrix", "runtime"):
+            with contextlib.suppress(OSError, ValueError):
+                found[name] = int((self.state / "run" / f"{name}.pid").read_text())
+        return found
+
     def status(self) -> dict[str, Any]:
         """The boot agent's ``status.json``; empty before there is one."""
         return _read_json(self.state / "status.json")
@@ -121,6 +130,31 @@ class Unit:
         """The address that DHCP gave it; None before there is one."""
         found = _read_json(self.state / "network.json").get("address")
         return str(found) if found else None
+
+    async def reach(self, stage: str = "running", *, deadline_s: float = 30.0) -> dict[str, Any]:
+        """Wait until the boot agent says that a stage is reached.
+
+        Args:
+            stage: ``running``, or the name of a stage that must be done.
+            deadline_s: how long to wait.
+
+        Returns:
+            Its status.
+
+        Raises:
+            UnitError: the deadline passed; the message says what it was doing.
+        """
+        status: dict[str, Any] = {}
+        try:
+            async with asyncio.timeout(deadline_s):
+                while not _has_reached(status, stage):
+                    await asyncio.sleep(_POLL_SECONDS)
+                    with contextlib.suppress(UnitError):
+                        status = await self.ask_boot("status")
+        except TimeoutError as error:
+            doing = status.get("stage", "nothing that it says")
+            raise UnitError(f"{self.name} did not reach {stage}: it is at {doing}") from error
+        return status
 
     async def ask_boot(self, method: str, **parameters: object) -> dict[str, Any]:
         """Ask the boot agent on its control socket.
@@ -189,6 +223,14 @@ async def _exchange(path: Path, request: dict[str, object]) -> dict[str, Any]:
         writer.close()
         with contextlib.suppress(OSError):
             await writer.wait_closed()
+
+
+def _has_reached(status: dict[str, Any], stage: str) -> bool:
+    if status.get("stage") == stage:
+        return True
+    return any(
+        entry["name"] == stage and entry["state"] == "done" for entry in status.get("stages", ())
+    )
 
 
 def _refusal(error: dict[str, Any]) -> UnitError:

@@ -7,7 +7,6 @@ seen goes into `Findings`; nothing is judged here.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
 import time
@@ -177,8 +176,8 @@ class Story:
     async def _kill_runtime(self, unit: Unit, panel: PanelClient) -> None:
         kill = self.findings.kill
         kill.before = await self._calls(panel)
-        matrix = self._pid(unit, "matrix")
-        runtime = self._pid(unit, "runtime")
+        matrix = unit.pids().get("matrix")
+        runtime = unit.pids()["runtime"]
         os.kill(runtime, signal.SIGKILL)
         kill.at_unix = time.time()
         self._say("bench", f"SIGKILL to the runtime (pid {runtime})")
@@ -193,10 +192,10 @@ class Story:
             self._say("runtime", f"{call.position} to {call.remote}: {how}")
         await until(lambda: self._registered(panel), "registration after the kill")
         kill.registered_back_s = time.time() - kill.at_unix
-        kill.matrix_pid_same = self._pid(unit, "matrix") == matrix
+        kill.matrix_pid_same = unit.pids().get("matrix") == matrix
 
     async def _new_state(self, unit: Unit, panel: PanelClient, old: int) -> bool:
-        return self._pid(unit, "runtime") != old and await self._state(panel) is not None
+        return unit.pids().get("runtime") != old and await self._state(panel) is not None
 
     async def _calls_again(self, panel: PanelClient, count: int) -> list[Call] | None:
         calls = [call for call in await self._calls(panel) if call.state == "connected"]
@@ -240,11 +239,6 @@ class Story:
         self._say("panel", "logged out")
 
     # ------------------------------------------------------------ looking at the unit
-
-    def _pid(self, unit: Unit, process: str) -> int:
-        with contextlib.suppress(OSError, ValueError):
-            return int((unit.state / "run" / f"{process}.pid").read_text())
-        return 0
 
     async def _state(self, panel: PanelClient) -> dict[str, Any] | None:
         try:

@@ -1,0 +1,181 @@
+"""How fast a unit is there, and what it costs to have it: boot time, memory, idle CPU.
+
+    python benchmarks/unit.py --units 5 --idle-s 20
+
+Every figure is the median of the units, with the range. "First boot" is a unit as it leaves the
+factory; "next boot" is the same unit after its plug was pulled: it has a lease, a firmware and a
+configuration. Memory is the resident set of the unit's three processes (boot agent, matrix,
+runtime) with a dealer logged in and no call; idle CPU is their time over the clock's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from openturret.lab import namespace, plan, settings
+from openturret.lab.bench import Bench
+from openturret.lab.demo.waiting import until
+from openturret.lab.panel_client import PanelClient, PanelError
+from openturret.lab.unit import Unit
+
+MEMORY_GOAL_MB = 150.0
+IDLE_GOAL_PERCENT = 3.0
+TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, slots=True)
+class Boot:
+    """One boot: seconds from power-on to registered at both PBXs, and its stages."""
+
+    seconds: float
+    stages: dict[str, tuple[float, int]]
+
+    @property
+    def round_trips(self) -> int:
+        """Round trips of all stages."""
+        return sum(trips for _, trips in self.stages.values())
+
+
+def say(text: str) -> None:
+    """Write one line."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def spread(values: Sequence[float], unit: str, digits: int = 2) -> str:
+    """Median and range."""
+    middle, low, high = statistics.median(values), min(values), max(values)
+    return f"{middle:.{digits}f} {unit} ({low:.{digits}f}…{high:.{digits}f})"
+
+
+async def boot(bench: Bench, unit: Unit) -> Boot:
+    """Power a unit on, log in, wait until both PBXs know it."""
+    (unit.state / "status.json").unlink(missing_ok=True)
+    await bench.power_on(unit.name)
+    began = time.monotonic()
+    await until(lambda: _runs(unit), f"boot of {unit.name}", deadline_s=60)
+    person = plan.PEOPLE[1]
+    async with PanelClient(str(unit.address())) as panel:
+        await until(lambda: _answers(panel), "an answer of the panel")
+        await panel.login(person.user, person.password)
+        await until(lambda: _registered(panel), "registration")
+    seconds = time.monotonic() - began
+    stages = {
+        stage["name"]: (float(stage["duration_s"] or 0), int(stage["round_trips"]))
+        for stage in unit.status()["stages"]
+    }
+    return Boot(seconds, stages)
+
+
+async def _runs(unit: Unit) -> bool:
+    return bool(unit.status().get("stage") == "running" and unit.address())
+
+
+async def _answers(panel: PanelClient) -> bool:
+    try:
+        return bool(await panel.state())
+    except PanelError:
+        return False
+
+
+async def _registered(panel: PanelClient) -> bool:
+    standing = [each["registered"] for each in (await panel.state()).get("registrations", [])]
+    return len(standing) == len(plan.PBX) and all(standing)
+
+
+def memory_mb(pid: int) -> float:
+    """Resident set of a process, MB (10^6 bytes)."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) * 1024 / 1e6
+    return 0.0
+
+
+def cpu_s(pid: int) -> float:
+    """CPU seconds that a process has used, all threads."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS_PER_S
+
+
+async def idle_percent(unit: Unit, seconds: float) -> dict[str, float]:
+    """CPU of each process over some seconds, percent of one core."""
+    running = unit.pids()
+    before, began = {name: cpu_s(pid) for name, pid in running.items()}, time.monotonic()
+    await asyncio.sleep(seconds)
+    elapsed = time.monotonic() - began
+    return {name: 100 * (cpu_s(pid) - before[name]) / elapsed for name, pid in running.items()}
+
+
+def quiet_profile(bench: Bench) -> None:
+    """Give the dealer of the benchmark a profile without open lines: an idle unit has no call."""
+    person = plan.PEOPLE[1]
+    profile = settings.profile(person)
+    kept = {key: value for key, value in profile.items() if ".speaker." not in key}
+    bench.tss.add_user(person.user, name=person.name, profile=kept)
+    bench.tss.publish()
+
+
+def tell_boots(title: str, boots: Sequence[Boot]) -> None:
+    """The stages of several boots."""
+    say(f"\n{title}, {len(boots)} boots")
+    for name in boots[0].stages:
+        times = [boot.stages[name][0] * 1000 for boot in boots if name in boot.stages]
+        trips = [boot.stages[name][1] for boot in boots if name in boot.stages]
+        say(f"  {name:<10} {spread(times, 'ms', 0):<28} {statistics.median(trips):.0f} round trips")
+    say(f"  {'registered':<10} {spread([boot.seconds for boot in boots], 's'):<28} "
+        f"{statistics.median([boot.round_trips for boot in boots]):.0f} round trips")  # fmt: skip
+
+
+def tell_parts(title: str, parts: Sequence[dict[str, float]], unit: str, goal: float) -> None:
+    """A figure of each process, and of the three together against the goal."""
+    say(f"\n{title}")
+    for name in parts[0]:
+        say(f"  {name:<10} {spread([part[name] for part in parts], unit)}")
+    together = [sum(part.values()) for part in parts]
+    verdict = "reached" if statistics.median(together) <= goal else "missed"
+    say(f"  {'together':<10} {spread(together, unit)}; goal ≤ {goal:g} {unit}: {verdict}")
+
+
+async def measure(units: int, idle_s: float, folder: Path, tell: Callable[[str], None]) -> None:
+    """The whole measurement."""
+    async with Bench(folder, units=units) as bench:
+        quiet_profile(bench)
+        tell(f"the bench is up after {bench.seconds['all']:.1f} s")
+        first, following, memory, idle = [], [], [], []
+        for unit in bench.units.values():
+            first.append(await boot(bench, unit))
+            memory.append({name: memory_mb(pid) for name, pid in unit.pids().items()})
+            idle.append(await idle_percent(unit, idle_s))
+            await unit.power_off()
+            following.append(await boot(bench, unit))
+            await unit.power_off()
+    tell_boots("first boot, from the factory", first)
+    tell_boots("next boot, after the plug was pulled", following)
+    tell_parts("memory, logged in, no call", memory, "MB", MEMORY_GOAL_MB)
+    tell_parts(f"idle CPU over {idle_s:g} s, of one core", idle, "%", IDLE_GOAL_PERCENT)
+
+
+def main() -> int:
+    """Run it."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--units", type=int, default=5, help="how many units (5)")
+    parser.add_argument("--idle-s", type=float, default=20.0, help="seconds of idling (20)")
+    options = parser.parse_args()
+    if not namespace.inside():
+        return namespace.enter([sys.executable, __file__, *sys.argv[1:]])
+    with tempfile.TemporaryDirectory(prefix="ot-") as folder:
+        asyncio.run(measure(options.units, options.idle_s, Path(folder), say))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
