@@ -59,6 +59,7 @@ REFRESH_S = 2.0
 GOODBYE_S = 1.0
 FIRST_RETRY_S, LAST_RETRY_S = 0.5, 4.0
 SILENT_S = 1.0
+REFUSED_S = 3.0
 SOURCE = ""
 REQUIRE = ("Require", "siprec")
 DISPOSITION = ("Content-Disposition", "recording-session")
@@ -170,7 +171,8 @@ class RecorderSession:
         self._offers_answered = 0
         self._ended: CallEnded | None = None
         self._adopted: Entry | None = None
-        self._refused = self._silent = self._stale = False
+        self._refused_since: float | None = None
+        self._silent = self._doubtful = self._stale = False
         self.state = State.IDLE
         self.since_unix_s = tools.clock.unix()
         self._unsubscribe = tools.agent.subscribe(self._hear)
@@ -203,9 +205,9 @@ class RecorderSession:
 
     def refused(self, *, raised: bool) -> None:
         """Hears from the matrix that the recorder refuses packets, or takes them again."""
-        self._refused = raised
+        self._refused_since = self._tools.clock.monotonic() if raised else None
         if raised and self.state is State.RECORDING:
-            self._lose("the recorder refuses the voice packets")
+            self._lose("it refuses the voice packets")
         self._wake.set()
 
     def snapshot(self) -> JsonObject:
@@ -265,13 +267,20 @@ class RecorderSession:
             self._silent = True
             self._lose(str(error))
             return
-        self._check_ended()
-        if self.state is State.RECORDING or self._refused:
-            return
-        await self._send_metadata()
         self._silent = False
-        self._backoff.reset()
-        self._gain()
+        self._check_ended()
+        if self._doubtful:
+            await self._send_metadata()
+            self._doubtful = False
+        self._check_refused()
+        if self.state is State.LOST and self._refused_since is None:
+            self._gain()
+
+    def _check_refused(self) -> None:
+        """Gives a session up that stands while its packets are refused."""
+        since = self._refused_since
+        if since is not None and self._tools.clock.monotonic() - since > REFUSED_S:
+            raise SessionLostError("it refuses the voice packets of a session that it keeps")
 
     async def _rest(self, seconds: float) -> None:
         try:
@@ -434,7 +443,7 @@ class RecorderSession:
         if self._call_id and self._ended is None:
             await self._hang_up(self._call_id)
         self._call_id, self._dialog, self._adopted = "", None, None
-        self._silent = self._refused = False
+        self._silent, self._refused_since = False, None
         await self._unfork()
 
     async def _hang_up(self, call_id: str) -> None:
@@ -480,11 +489,12 @@ class RecorderSession:
     # ------------------------------------------------------------ what is shown
 
     def _gain(self) -> None:
+        self._doubtful = False
         self._tools.alarms.clear(LOST, self.address.role)
         self._enter(State.RECORDING)
 
     def _lose(self, why: str) -> None:
-        name = self.address.role.upper()
+        name, self._doubtful = self.address.role.upper(), True
         self._tools.alarms.raise_(
             LOST,
             self.address.role,
