@@ -9,8 +9,8 @@ const FLOOR_DBFS = -60;
 const RETRY_MS = 800;
 
 const STATES = {
-  idle: "Idle", off_hook: "Off hook, ready to dial", calling: "Calling", ringing: "Ringing",
-  incoming: "Incoming call", connected: "Connected", held: "On hold", ended: "Ended", adopted: "Connected, kept through a restart",
+  idle: "Idle", off_hook: "Off hook, ready to dial", dialing: "Dialing", ringing: "Ringing",
+  incoming: "Incoming call", connected: "Connected", held: "On hold",
 };
 
 const at = (id) => document.getElementById(id);
@@ -74,7 +74,9 @@ async function ask(path, body = {}) {
 }
 
 const command = (path, body) => ask(path, body).catch((error) => toast(error.message));
-const callOf = (side) => (state.calls || []).find((call) => call.side === side && call.state !== "incoming");
+const callsOf = (side) => (state.calls || []).filter((call) => call.kind === "call" && call.position === `handset-${side}` && call.state !== "incoming");
+const callOf = (side) => callsOf(side).find((call) => call.state !== "held") || callsOf(side)[0];
+const nameOf = (call) => call.remote_name || call.remote;
 
 // ---- the fixed parts ---------------------------------------------------------------------
 
@@ -97,6 +99,14 @@ function buildHandset(tile, side) {
     command(`handsets/${side}/hook`, { off_hook: !isOff });
   });
   part(tile, ".hangup").addEventListener("click", () => command(`handsets/${side}/hangup`));
+  part(tile, ".hold").addEventListener("click", () => {
+    const call = callOf(side);
+    if (call) command(`calls/${encodeURIComponent(call.id)}/${call.state === "held" ? "resume" : "hold"}`);
+  });
+  part(tile, ".move").addEventListener("click", () => {
+    const call = callOf(side);
+    if (call) command(`calls/${encodeURIComponent(call.id)}/move`, { side: side === "left" ? "right" : "left" });
+  });
   part(tile, ".dialer").addEventListener("submit", (event) => {
     event.preventDefault();
     if (number.value.trim()) dial(side, number.value.trim()).then(() => { number.value = ""; });
@@ -139,7 +149,8 @@ function draw() {
   drawAlarms(state.alarms || []);
   drawStages((state.boot && state.boot.stages) || []);
   drawChips(at("registrations"), state.registrations || [], (item) => [
-    item.server || item.account, `PBX ${item.server || item.account}`, item.state === "registered" ? "good" : "bad", item.state,
+    item.account, item.account.replace("pbx-", "PBX "), item.registered ? "good" : item.status ? "bad" : "warn",
+    `${item.server}, ${item.registered ? "registered" : `${item.status || ""} ${item.reason}`}`,
   ]);
   drawRecording(state.recording || {});
   if (hasDesk) drawDesk();
@@ -200,29 +211,46 @@ function drawChips(list, items, describe) {
 
 function drawRecording(recording) {
   drawChips(at("recorders"), recording.recorders || [], (item) => [
-    item.name, `REC ${String(item.name).toUpperCase()}`, item.state === "recording" ? "rec" : item.state === "idle" ? "" : "bad", item.state,
+    item.name, `REC ${String(item.name).toUpperCase()}`, { recording: "rec", connecting: "warn", lost: "bad" }[item.state] || "", item.state,
   ]);
 }
 
 function drawHandset(side, handset) {
   const tile = part(document, `.handset[data-side=${side}]`);
   const call = callOf(side);
-  const isOff = handset.hook === "off_hook";
+  const isOff = Boolean(handset.off_hook);
   const hook = part(tile, ".hook");
   hook.setAttribute("aria-pressed", String(isOff));
   put(part(hook, ".text"), isOff ? "Off hook" : "On hook");
   tile.dataset.call = call ? call.state : "idle";
-  tile.dataset.since = (call && (call.connected_at || call.since)) || "";
+  tile.dataset.since = (call && call.connected_unix_s) || "";
   put(part(tile, ".state"), call ? STATES[call.state] || call.state : STATES[isOff ? "off_hook" : "idle"]);
-  put(part(tile, ".party"), call ? call.remote_name || call.remote : "");
-  put(part(tile, ".detail"), call ? [call.adopted ? STATES.adopted : "", call.remote_name ? call.remote : ""].filter(Boolean).join(" · ") : "");
+  put(part(tile, ".party"), call ? nameOf(call) : "");
+  put(part(tile, ".detail"), call ? describe(call) : handset.attached === false ? "The handset is not plugged in" : "");
+  drawCallButtons(tile, side, call);
   part(tile, ".hangup").disabled = !call;
+}
+
+function describe(call) {
+  return [call.remote_name ? call.remote : "", call.direction === "in" ? "called us" : "", call.codec, call.adopted ? "kept through a restart" : ""]
+    .filter(Boolean).join(" \u00b7 ");
+}
+
+// Hold, take back, move to the other handset: what the call allows now.
+function drawCallButtons(tile, side, call) {
+  const hold = part(tile, ".hold");
+  const isHeld = Boolean(call) && call.state === "held";
+  hold.disabled = !call || !["connected", "held"].includes(call.state) || call.adopted;
+  hold.setAttribute("aria-pressed", String(isHeld));
+  put(hold, isHeld ? "Take back" : "Hold");
+  const other = (state.handsets || {})[side === "left" ? "right" : "left"] || {};
+  part(tile, ".move").disabled = !call || call.state !== "connected" || !other.off_hook || Boolean(other.call);
 }
 
 function drawIncoming(calls) {
   at("incoming").hidden = calls.length === 0;
   keyed(part(at("incoming"), "ul"), calls, (call) => call.id, createIncoming, (row, call) => {
-    put(part(row, ".from"), call.remote_name || call.remote);
+    put(part(row, ".from"), nameOf(call));
   });
 }
 
@@ -266,13 +294,14 @@ function pressAndHold(button, act) {
 
 function drawSpeaker(card, speaker) {
   const name = speaker.label || `Channel ${speaker.channel}`;
-  card.dataset.leg = speaker.leg === null || speaker.leg === undefined ? "" : `leg:${speaker.leg}`;
+  const call = (state.calls || []).find((item) => item.id === speaker.call);
+  card.dataset.leg = call && call.leg !== null ? `leg:${call.leg}` : "";
   card.dataset.talk = speaker.talking ? "on" : "";
   put(part(card, ".label"), name);
-  put(part(card, ".status"), speaker.state === "connected" ? "open" : speaker.state);
+  put(part(card, ".status"), { connected: "open", idle: "closed" }[speaker.state] || speaker.state);
   put(part(card, ".volume span"), `Volume of ${name}`);
   const volume = part(card, "input");
-  if (document.activeElement !== volume) volume.value = speaker.gain_db || 0;
+  if (document.activeElement !== volume) volume.value = speaker.volume_db || 0;
   put(part(card, ".gain"), `${volume.value} dB`);
   for (const [selector, on] of [[".mute", speaker.muted], [".talk", speaker.talking]]) {
     const button = part(card, selector);
@@ -283,7 +312,7 @@ function drawSpeaker(card, speaker) {
 
 function drawDials(dials) {
   at("no-dials").hidden = dials.length > 0;
-  keyed(at("dials"), dials, (item) => item.index, () => {
+  keyed(at("dials"), dials, (item) => `${item.label} ${item.number}`, () => {
     const button = make("button", { type: "button" }, make("span"), make("small"));
     button.addEventListener("click", () => dial(part(document, "[name=side]:checked").value, button.dataset.number));
     return make("li", {}, button);
@@ -340,7 +369,7 @@ function take(message) {
     draw();
     tick();
   }
-  if (message.type === "alarm" && message.message) toast(message.message);
+  if (message.type === "alarm" && message.raised) toast(message.message);
   return undefined;
 }
 
