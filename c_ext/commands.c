@@ -142,8 +142,10 @@ static void connect_leg(ot_engine *engine, struct ot_leg *leg, const ot_command 
     leg->codec = command->with.remote.codec;
     leg->payload_type = command->with.remote.payload_type;
     leg->receive = command->with.remote.receive;
-    if (leg->send != command->with.remote.send)
+    if (leg->send != command->with.remote.send) {
         leg->last_send_ns = 0;
+        leg->stream.fill = 0;
+    }
     leg->send = command->with.remote.send;
     if (leg->stream.codec != leg->codec ||
         leg->stream.ptime_ticks != command->with.remote.ptime_ticks)
@@ -256,6 +258,8 @@ static void add_fork(ot_engine *engine, struct ot_recording *recording, const ot
     ot_fork *fork = &recording->forks[command->other];
 
     unfork(engine, recording, command->other);
+    if (!recording->forks[!command->other].active)
+        recording->stream.fill = 0;
     memset(&fork->reports, 0, sizeof(fork->reports));
     clear_fork_stats(&fork->stats);
     fork->fd = command->with.remote.fd;

@@ -19,7 +19,7 @@ enum {
     PTIME_MAX_MS = OT_PTIME_TICKS_MAX * OT_TICK_MS
 };
 
-static const float GAIN_MAX_DB = 24.0F;
+static const float GAIN_MAX_DB = 12.0F;
 
 static void pause_ns(long nanoseconds)
 {
@@ -220,9 +220,9 @@ static void clear_leg(ot_leg *leg)
 {
     for (size_t i = 0; i < sizeof(leg->stats) / sizeof(uint64_t); i++)
         OT_SET(((uint64_t *)&leg->stats)[i], 0);
-    size_t before = offsetof(ot_leg, stats);
+    size_t first = offsetof(ot_leg, connected); /* `active` stays the tick's */
     size_t after = offsetof(ot_leg, reports);
-    memset(leg, 0, before);
+    memset((char *)leg + first, 0, offsetof(ot_leg, stats) - first);
     memset((char *)leg + after, 0, offsetof(ot_leg, jitter) - after);
     leg->voice = -1;
 }
@@ -243,7 +243,6 @@ static int set_leg_up(ot_engine *engine, ot_leg *leg, const char *address, uint1
     leg->control.local = local.sin_addr;
     leg->control.rtp_port = rtp_port;
     leg->control.ssrc = leg->stream.ssrc;
-    leg->control.voice = -1;
     memset(&leg->control.remote, 0, sizeof(leg->control.remote));
     return simple(engine, OT_LEG_ADD, leg_slot(leg), 0);
 }
@@ -299,8 +298,8 @@ static int connect_leg(ot_leg *leg, ot_command *command)
     int voice = -1;
 
     if (!same_address(remote, &leg->control.remote)) {
-        int error = ot_socket_beside(&voice, leg->door, leg->control.voice, &leg->control.local,
-                                     leg->control.rtp_port, remote);
+        int error = ot_socket_beside(&voice, leg->door, &leg->control.local, leg->control.rtp_port,
+                                     remote);
         if (error)
             return error;
     }
@@ -311,8 +310,6 @@ static int connect_leg(ot_leg *leg, ot_command *command)
         return error;
     }
     leg->control.remote = *remote;
-    if (voice >= 0)
-        leg->control.voice = voice;
     return 0;
 }
 

@@ -139,7 +139,7 @@ int ot_device_close(ot_device *device);
 /* -- buses --------------------------------------------------------------------------------- */
 
 int ot_bus_open(ot_bus **bus, ot_engine *engine);
-/* Gains in dB; -INFINITY: not talking, not listening.  Joining again changes the gains. */
+/* Gains in dB, at most +12; -INFINITY: not talking, not listening.  Joining again changes the gains. */
 int ot_bus_join(ot_bus *bus, uint32_t port, float talk_db, float listen_db);
 int ot_bus_leave(ot_bus *bus, uint32_t port);
 int ot_bus_close(ot_bus *bus);

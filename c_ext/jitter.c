@@ -212,12 +212,12 @@ static int suspect(ot_jitter *jitter, const ot_rtp *packet, const uint8_t *paylo
 static int fits(const ot_jitter *jitter, const ot_rtp *packet)
 {
     int16_t steps = (int16_t)(packet->sequence - jitter->highest_sequence);
-    int32_t passed = (int32_t)(packet->timestamp - jitter->highest_timestamp);
-    int32_t likely = steps * (int32_t)jitter->highest_octets;
+    uint32_t passed = packet->timestamp - jitter->highest_timestamp;
+    uint32_t likely = (uint32_t)(steps * (int32_t)jitter->highest_octets);
 
     if (packet->ssrc != jitter->ssrc || steps > MAX_DROPOUT || steps < -MAX_MISORDER)
         return 0;
-    return passed - likely <= TIMESTAMP_JUMP && likely - passed <= TIMESTAMP_JUMP;
+    return passed - likely + TIMESTAMP_JUMP <= 2 * TIMESTAMP_JUMP; /* modulo 2^32 */
 }
 
 /* Too much waits: the oldest goes, so that the delay is the target again. */

@@ -7,6 +7,9 @@
 
 #define OT_CHUNK_SAMPLES 256 /* the shared sum of ot_mix_minus_self lives on the stack */
 
+/* 256 talkers at full scale: no sum of scaled parts can overflow, whatever joins whatever. */
+static const float SCALED_MAX = 8388608.0F;
+
 OT_BODY int16_t saturate(int32_t value)
 {
     value = value > INT16_MAX ? INT16_MAX : value;
@@ -49,6 +52,8 @@ OT_BODY void k_scale_body(int32_t *out, const int32_t *in, float first, float la
 
     for (size_t i = 0; i < n; i++) {
         float scaled = (float)in[i] * (first + step * (float)(int32_t)(i + 1));
+        scaled = scaled > SCALED_MAX ? SCALED_MAX : scaled;
+        scaled = scaled < -SCALED_MAX ? -SCALED_MAX : scaled;
         out[i] = (int32_t)(scaled + (scaled < 0.0F ? -0.5F : 0.5F));
     }
 }

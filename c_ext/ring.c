@@ -84,15 +84,17 @@ static void blend(const ot_sample_ring *ring, uint64_t from, int16_t *pcm, uint3
 /* How many samples to skip: all above the target when full, a little when never near empty. */
 static uint32_t excess(ot_sample_ring *ring, uint32_t fill, uint32_t samples)
 {
+    uint32_t keep = ring->target + samples;
     uint32_t skip = 0;
 
-    if (fill > ring->limit - ring->limit / 8)
-        skip = fill - ring->target - samples < fill ? fill - ring->target - samples : 0;
+    if (fill > ring->limit - ring->limit / 8 && fill > keep)
+        skip = fill - keep;
     ring->lowest = fill < ring->lowest ? fill : ring->lowest;
     ring->window += samples;
     if (ring->window >= WINDOW_SAMPLES) {
-        if (ring->lowest >= ring->target + SLACK_SAMPLES && fill >= SKIP_SAMPLES + samples)
-            skip = skip ? skip : SKIP_SAMPLES;
+        if (skip == 0 && ring->lowest >= ring->target + SLACK_SAMPLES &&
+            fill >= SKIP_SAMPLES + samples)
+            skip = SKIP_SAMPLES;
         ring->window = 0;
         ring->lowest = UINT32_MAX;
     }

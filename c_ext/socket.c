@@ -3,8 +3,8 @@
  * A leg owns two sockets on its RTP port.  `door` is unconnected and holds the port from the
  * beginning; `voice` is connected to the far end, so the kernel delivers only the far end's
  * packets to it and sends without looking for a route.  Everyone else's packets fall to the door,
- * where they are counted.  The port is shared only for the instant of the second bind: nobody
- * else can join it.
+ * where they are counted.  The door lets the port be shared only for the instant in which the
+ * other socket is bound: nobody else can join it.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -91,21 +91,16 @@ int ot_socket_connect(int fd, const struct sockaddr_in *remote)
     return connect(fd, (const struct sockaddr *)remote, sizeof(*remote)) == 0 ? 0 : errno;
 }
 
-int ot_socket_beside(int *voice, int door, int other, const struct in_addr *local, uint16_t port,
+int ot_socket_beside(int *voice, int door, const struct in_addr *local, uint16_t port,
                      const struct sockaddr_in *remote)
 {
     struct sockaddr_in here = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr = *local};
 
     option(door, SOL_SOCKET, SO_REUSEADDR, 1);
-    if (other >= 0)
-        option(other, SOL_SOCKET, SO_REUSEADDR, 1);
     int error = open_bound(voice, &here, 1);
     option(door, SOL_SOCKET, SO_REUSEADDR, 0);
-    if (other >= 0)
-        option(other, SOL_SOCKET, SO_REUSEADDR, 0);
     if (error)
         return error;
-    option(*voice, SOL_SOCKET, SO_REUSEADDR, 0);
     error = ot_socket_connect(*voice, remote);
     if (error) {
         ot_socket_close(*voice);

@@ -86,7 +86,6 @@ struct ot_leg {
         uint16_t rtp_port;
         uint8_t used;
         uint8_t open;
-        int voice;
         struct in_addr local;
         struct sockaddr_in remote;
     } control;
@@ -299,7 +298,7 @@ void ot_recording_tick(ot_engine *engine, struct ot_recording *recording);
 /* socket.c: errno returns; descriptors through pointers */
 int ot_address(struct sockaddr_in *out, const char *dotted, uint16_t port);
 int ot_socket_pair(int *rtp, int *rtcp, const char *address, uint16_t rtp_port);
-int ot_socket_beside(int *voice, int door, int other, const struct in_addr *local, uint16_t port,
+int ot_socket_beside(int *voice, int door, const struct in_addr *local, uint16_t port,
                      const struct sockaddr_in *remote);
 int ot_socket_connect(int fd, const struct sockaddr_in *remote);
 void ot_socket_close(int fd);
