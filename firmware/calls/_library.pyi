@@ -120,6 +120,7 @@ class _CallSetting:
     textCount: int
 
 class CallOpParam:
+    sdp: _Sdp
     opt: _CallSetting
     statusCode: int
     txOption: _SipTxOption
@@ -157,6 +158,7 @@ class _MediaTransportConfig:
 
 class _AccountMediaConfig:
     useLoopMedTp: bool
+    lockCodecEnabled: bool
     transportConfig: _MediaTransportConfig
 
 class _CallConfig:

@@ -174,7 +174,11 @@ class PjAccount(pj.Account):
 
 
 class PjCall(pj.Call):
-    """A call inside PJSIP."""
+    """A call inside PJSIP.
+
+    PJSIP drafts the answer to an offer when the INVITE comes in, before there is a leg; the
+    draft is kept and placed when somebody answers.
+    """
 
     def __init__(
         self, account: PjAccount, owner: UserAgent, call_id: str, pj_id: int = pj.PJSUA_INVALID_ID
@@ -184,6 +188,7 @@ class PjCall(pj.Call):
         self.call_id = call_id
         self.media: tuple[LocalMedia, ...] = ()
         self.offer: str | None = None
+        self.draft = ""
         self.note: JsonObject | None = None
         self.ended_by_us = False
         self._owner = owner
@@ -196,6 +201,8 @@ class PjCall(pj.Call):
             prm.sdp.wholeSdp = self.offer
         elif self.media:
             prm.sdp.wholeSdp = placed(prm.sdp.wholeSdp, self.media)
+        else:
+            self.draft = prm.sdp.wholeSdp
 
     @guarded
     def onCallState(self, prm: pj.OnCallStateParam) -> None:  # noqa: N802
@@ -389,6 +396,7 @@ def account_settings(account: Account) -> pj.AccountConfig:
     config = pj.AccountConfig()
     config.idUri = account.identity
     config.mediaConfig.useLoopMedTp = True
+    config.mediaConfig.lockCodecEnabled = False
     config.mediaConfig.transportConfig.port = FICTITIOUS_PORT
     config.callConfig.timerUse = pj.PJSUA_SIP_TIMER_INACTIVE
     config.mwiConfig.enabled = False
@@ -615,7 +623,10 @@ class UserAgent:
         call = self._call(call_id)
         call.media = media or call.media
         call.note = call.note if note is None else dict(note)
-        self._do(call, lambda: call.answer(call_parameters(max(len(call.media), 1), status)))
+        prm = call_parameters(max(len(call.media), 1), status)
+        if call.draft and call.media:
+            prm.sdp.wholeSdp = placed(call.draft, call.media)
+        self._do(call, lambda: call.answer(prm))
 
     def hang_up(self, call_id: str, status: int) -> None:
         """Ends a call, whatever its state: CANCEL, BYE or refusal; an adopted one by hand.

@@ -424,7 +424,7 @@ DialogState RequestTap::dialogState(int callId) PJSUA2_THROW(Error)
          route = route->next)
         state.routeSet.push_back(uri_text(PJSIP_URI_IN_ROUTING_HDR, &route->name_addr));
     state.localCseq = static_cast<unsigned>(dialog->local.cseq - 1); // PJSIP keeps the next one
-    state.remoteCseq = static_cast<unsigned>(dialog->remote.cseq);
+    state.remoteCseq = static_cast<int>(dialog->remote.cseq);
     state.confirmed = session->state == PJSIP_INV_STATE_CONFIRMED;
     return state;
 }

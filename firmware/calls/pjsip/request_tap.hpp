@@ -29,10 +29,10 @@ struct DialogState {
     std::string transport;      // transport of the last message: "UDP", "TCP", ...
     StringVector routeSet;
     unsigned localCseq;         // the last one used
-    unsigned remoteCseq;
+    int remoteCseq;             // -1 while nothing has come
     bool confirmed;
 
-    DialogState() : localCseq(0), remoteCseq(0), confirmed(false) {}
+    DialogState() : localCseq(0), remoteCseq(-1), confirmed(false) {}
 };
 
 // A request written out by hand.  fromHeader and toHeader carry their tags.  An empty

@@ -33,7 +33,7 @@ from openturret.lab.tools import tool
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
 DOMAIN = "turret.example"
-PASSWORD = "handset and cradle"
+PASSWORD = "cradle-and-hook"
 DEADLINE_S = 15.0
 POLL_S = 0.02
 Json = dict[str, Any]
@@ -302,15 +302,14 @@ class Bench:
         await until(lambda: program.said().count("200 OK") >= len(registrars))
         return program
 
-    async def sipp(self, scenario: str, host: int, **keys: str) -> Program:
+    async def sipp(self, scenario: str, host: int, *, pause_ms: int = 0) -> Program:
         """Runs a sipp scenario that plays the server on a host of its own, echoing RTP."""
         program = tool("sipp")
         address = self.address(host)
         argv = [str(program.path), "-sf", str(HERE / "scenarios" / scenario), "-i", address]
         argv += ["-mi", address, "-p", "5060", "-m", "1", "-nostdin", "-rtp_echo"]
         argv += ["-mp", "21000", "-trace_msg", "-message_file", "messages.log"]
-        argv += ["-trace_err", "-error_file", "errors.log", "-timeout", "60"]
-        argv += [word for key, value in keys.items() for word in ("-key", key, value)]
+        argv += ["-trace_err", "-error_file", "errors.log", "-timeout", "60", "-d", str(pause_ms)]
         folder = self.folder / f"sipp-{host}"
         folder.mkdir()
         running = await self.run(f"sipp-{host}", argv, program.env, folder)

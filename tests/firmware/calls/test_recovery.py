@@ -127,7 +127,7 @@ async def test_the_voice_goes_on_and_hang_up_ends_the_old_dialog(bench: Bench) -
 async def test_the_far_ends_requests_find_the_adopted_dialog_and_its_bye_frees_it(
     bench: Bench,
 ) -> None:
-    sipp = await bench.sipp("answer_then_bye_from_us.xml", 51, wait="2500")
+    sipp = await bench.sipp("answer_then_bye_from_us.xml", 51, pause_ms=2500)
     unit, matrix = await bench.unit()
     await call_direct(unit, bench, 51)
     await kill_and_restart(unit, bench, matrix)
@@ -203,10 +203,18 @@ async def test_a_call_with_baresip_through_a_pbx_is_adopted_and_ended(bench: Ben
     await unit.ask("set_hook", "right", True)
     await unit.ask("dial", "right", "2001")
     await unit.connected()
-    stats = await kill_and_restart(unit, bench, matrix)
-    assert stats.receive_gap_max_ms < 100
+    # baresip names an interface of the machine in its SDP but sends from loopback, so the
+    # matrix rightly plays none of it: what goes out is watched here.
+    leg = await bench.only_leg(matrix)
+    await matrix.leg_reset_gaps(leg.leg)
+    await unit.kill()
+    await unit.start()
     (call,) = await unit.connected()
     assert call["adopted"]
+    kept = await bench.only_leg(matrix)
+    assert (kept.leg, kept.target) == (leg.leg, leg.target)
+    assert kept.stats.packets_sent > leg.stats.packets_sent
+    assert kept.stats.send_gap_max_ms < 100
     await unit.ask("hang_up", "right")
     await bench.until(lambda: "session closed" in party.said() or "terminated" in party.said())
     assert await matrix.leg_list() == ()
