@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import logging
 import signal
@@ -48,6 +49,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 async def _run(options: argparse.Namespace) -> None:
     logging.basicConfig(level=logging.WARNING)
+    serving = asyncio.ensure_future(_serve(options))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, serving.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await serving
+
+
+async def _serve(options: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory(prefix="openturret-") as temporary:
         folder = options.folder or Path(temporary)
         say = _silent if options.json else _say
@@ -56,14 +65,7 @@ async def _run(options: argparse.Namespace) -> None:
             if options.power_on:
                 await bench.power_on("touchpro-1")
             _say(_as_json(bench) if options.json else _as_text(bench))
-            await _interrupted()
-
-
-async def _interrupted() -> None:
-    stopped = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    await stopped.wait()
+            await asyncio.Event().wait()
 
 
 def _as_json(bench: Bench) -> str:

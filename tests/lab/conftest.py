@@ -40,7 +40,11 @@ class InsideBench:
 
     def run(self, item: pytest.Function) -> None:
         arguments = {name: _plain(item.funcargs[name]) for name in _argument_names(item)}
-        request = {"file": str(item.path), "name": item.originalname, "arguments": arguments}
+        request: dict[str, object] = {
+            "file": str(item.path),
+            "name": item.originalname,
+            "arguments": arguments,
+        }
         answer = self._ask(request)
         if "skipped" in answer:
             pytest.skip(answer["skipped"])

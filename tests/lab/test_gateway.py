@@ -28,8 +28,8 @@ def offered(bench: Bench, mac: str) -> tuple[str, dict[int, bytes]]:
 @pytest.mark.bench
 def test_a_unit_is_told_its_tftp_server_four_ways(bench: Bench) -> None:
     address, options = offered(bench, plan.unit(1).mac)
-    first, last = (ipaddress.ip_address(end) for end in plan.DHCP_RANGE)
-    assert first <= ipaddress.ip_address(address) <= last
+    first, last = (ipaddress.IPv4Address(end) for end in plan.DHCP_RANGE)
+    assert first <= ipaddress.IPv4Address(address) <= last
     assert options[3] == socket.inet_aton("10.1.0.1")
     assert options[6] == socket.inet_aton(GATEWAY)
     assert options[15] == b"turret.example"
