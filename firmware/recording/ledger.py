@@ -109,7 +109,11 @@ class Ledger:
             self._file = path.open("a+b", buffering=0)
         except OSError as error:
             raise LedgerError(f"{path.name} cannot be opened: {error}") from error
-        self._number, self._last, torn = self._find_end()
+        try:
+            self._number, self._last, torn = self._find_end()
+        except LedgerError:
+            self._file.close()
+            raise
         if torn:
             self.append("ledger.recovered", {"bytes_lost": torn})
 
