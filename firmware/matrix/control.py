@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from ...hal.errors import WireError
+from ...hal.errors import HalError, WireError
 from ...hal.wire import json_lines
 from ...hal.wire.json_lines import JsonObject, LineSplitter
 from .errors import BadRequestError, ExhaustedError, MatrixProcessError
@@ -133,7 +133,7 @@ class ControlServer:
             return _error(request.get("id"), BadRequestError.code, str(error))
         except MatrixProcessError as error:
             return _error(request.get("id"), error.code, str(error))
-        except OSError as error:
+        except (HalError, OSError) as error:
             logger.warning("%s: %s", request.get("method"), error)
             return _error(request.get("id"), _code_of(error), str(error))
 
@@ -146,8 +146,8 @@ class ControlServer:
 _LARGE: Final = {"max_line_bytes": 1_048_576}
 
 
-def _code_of(error: OSError) -> str:
-    match error.errno:
+def _code_of(error: HalError | OSError) -> str:
+    match error.errno if isinstance(error, OSError) else None:
         case errno.ENOSPC | errno.EMFILE | errno.ENFILE | errno.ENOMEM:
             return ExhaustedError.code
         case errno.EINVAL:

@@ -16,7 +16,7 @@ from ...c_ext.engine import Device as EngineDevice
 from ...c_ext.engine import Engine
 from ...hal.audio import SAMPLE_BYTES, AudioPort
 from ...hal.board import DeviceSpec
-from ...hal.errors import DeviceGoneError
+from ...hal.errors import HalError
 from .errors import UnknownThingError
 
 logger = logging.getLogger(__name__)
@@ -61,14 +61,19 @@ class DeviceThread:
         self._thread.join(timeout_s)
 
     def _run(self) -> None:
-        while not self._stop.is_set():
-            try:
-                self._stream()
-            except DeviceGoneError as error:
-                self._report_gone(error)
-            self._stop.wait(RETRY_S)
-        self._port.close()
-        self._ended()
+        try:
+            while not self._stop.is_set():
+                self._try_to_stream()
+                self._stop.wait(RETRY_S)
+        finally:
+            self._port.close()
+            self._ended()
+
+    def _try_to_stream(self) -> None:
+        try:
+            self._stream()
+        except (HalError, OSError) as error:
+            self._report_gone(error)
 
     def _stream(self) -> None:
         self._port.open()
@@ -80,7 +85,7 @@ class DeviceThread:
             self._device.write_capture(self._port.read())
             self._port.write(self._device.read_playback(samples))
 
-    def _report_gone(self, error: DeviceGoneError) -> None:
+    def _report_gone(self, error: Exception) -> None:
         if self.attached and not self._stop.is_set():
             logger.warning("%s went away: %s", self._position, error)
         self.attached = False

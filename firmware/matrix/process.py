@@ -14,6 +14,7 @@ from typing import Final
 from ...c_ext.engine import Engine
 from ...hal.board import Board
 from ...hal.clock import Clock
+from ...hal.errors import DriverMissingError
 from ...hal.matrix import Topic
 from ...hal.registry import Registry
 from .broadcast import EventServer
@@ -90,6 +91,7 @@ class MatrixProcess:
         address = partial(unit_address, self._setup.state / "network.json")
         legs = Legs(self._engine, ports, address)
         specs = {spec.position: spec for spec in self._setup.board.audio_devices()}
+        _warn_of_missing_drivers(registry, {spec.driver for spec in specs.values()})
         later = asyncio.get_running_loop().call_soon_threadsafe
         devices = AudioDevices(self._engine, specs, registry.audio, later)
         buses = Buses(self._engine, legs, devices)
@@ -125,6 +127,14 @@ class MatrixProcess:
                 "SCHED_FIFO was not granted: voice may stutter under load; "
                 "give the process CAP_SYS_NICE or a real-time limit (ulimit -r)"
             )
+
+
+def _warn_of_missing_drivers(registry: Registry, drivers: set[str]) -> None:
+    for driver in sorted(drivers):
+        try:
+            registry.load(f"{driver}.audio")
+        except DriverMissingError as error:
+            logger.error("%s", error)  # noqa: TRY400
 
 
 async def serve(setup: Setup, registry: Registry, clock: Clock) -> None:

@@ -329,6 +329,25 @@ async def test_a_recorder_that_refuses_is_an_alarm_within_a_second_and_the_other
         await stream.aclose()  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
+async def test_an_alarm_ends_when_the_recorder_takes_the_packets_again(unit: Unit) -> None:
+    matrix = unit.client
+    await matrix.recording_open("handsets")
+    events = matrix.events([Topic.ALARMS])
+    assert (await anext(events)).event == "connected"
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        port = nobody.getsockname()[1]
+    await matrix.recording_fork("handsets", 0, ForkTarget("127.0.0.1", port))
+    async with asyncio.timeout(10):
+        assert (await anext(events)).details["code"] == "recording.refused"
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as recorder:
+            recorder.bind(("127.0.0.1", port))
+            assert (await anext(events)).details["code"] == "recording.accepted"
+    assert [fork.refused for fork in (await matrix.recording_list())[0].forks] == [False]
+    await events.aclose()  # type: ignore[attr-defined]
+
+
 async def test_a_fork_that_sends_moves_to_another_recorder(unit: Unit) -> None:
     matrix = unit.client
     await matrix.recording_open("handsets")
