@@ -1,6 +1,8 @@
 from collections.abc import Callable
 from typing import Generic, Literal, TypeVar, overload
 
+from _typeshed import ReadableBuffer
+
 T = TypeVar("T")
 
 class CData:
@@ -122,7 +124,7 @@ class _Ffi:
     @staticmethod
     def gc(cdata: T, destructor: Callable[[T], None]) -> T: ...
     @staticmethod
-    def from_buffer(cdecl: str, python_buffer: bytes | bytearray | memoryview) -> CData: ...
+    def from_buffer(cdecl: str, python_buffer: ReadableBuffer) -> CData: ...
     @staticmethod
     def string(cdata: CData) -> bytes: ...
     @staticmethod

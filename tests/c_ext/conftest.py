@@ -46,14 +46,14 @@ def rtp(sequence: int, timestamp: int, payload: bytes, *, ssrc: int = 7, kind: i
 def encode(pcm: Pcm, codec: Codec = Codec.PCMU) -> bytes:
     code = ffi.new("uint8_t[]", len(pcm))
     run = lib.ot_ulaw_encode if codec is Codec.PCMU else lib.ot_alaw_encode
-    run(code, ffi.from_buffer("int16_t[]", np.ascontiguousarray(pcm)), len(pcm))
+    run(code, ffi.from_buffer("int16_t[]", np.ascontiguousarray(pcm).data), len(pcm))
     return bytes(ffi.buffer(code))
 
 
 def decode(code: bytes, codec: Codec = Codec.PCMU) -> Pcm:
     pcm = np.zeros(len(code), np.int16)
     run = lib.ot_ulaw_decode if codec is Codec.PCMU else lib.ot_alaw_decode
-    run(ffi.from_buffer("int16_t[]", pcm), code, len(code))
+    run(ffi.from_buffer("int16_t[]", pcm.data), code, len(code))
     return pcm
 
 

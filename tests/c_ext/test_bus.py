@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from openturret.c_ext import Bus, ClosedError, Device, Engine, SettingError
@@ -48,7 +49,8 @@ def noise(seed: int, samples: int, amplitude: int = 32767) -> "Pcm":
 
 
 def saturated(*parts: "Pcm") -> "Pcm":
-    return np.sum([p.astype(np.int32) for p in parts], axis=0).clip(-32768, 32767).astype(np.int16)
+    total: npt.NDArray[np.int32] = np.sum([part.astype(np.int32) for part in parts], axis=0)
+    return total.clip(-32768, 32767).astype(np.int16)
 
 
 @pytest.mark.parametrize("count", [2, 3, 7, 32])

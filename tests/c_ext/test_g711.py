@@ -20,7 +20,7 @@ Pcm = npt.NDArray[np.int16]
 def run_encode(law: str, pcm: Pcm) -> bytes:
     code = ffi.new("uint8_t[]", len(pcm))
     {"u": lib.ot_ulaw_encode, "a": lib.ot_alaw_encode}[law](
-        code, ffi.from_buffer("int16_t[]", pcm), len(pcm)
+        code, ffi.from_buffer("int16_t[]", pcm.data), len(pcm)
     )
     return bytes(ffi.buffer(code))
 
@@ -28,7 +28,7 @@ def run_encode(law: str, pcm: Pcm) -> bytes:
 def run_decode(law: str, code: bytes) -> Pcm:
     pcm = np.zeros(len(code), np.int16)
     {"u": lib.ot_ulaw_decode, "a": lib.ot_alaw_decode}[law](
-        ffi.from_buffer("int16_t[]", pcm), code, len(code)
+        ffi.from_buffer("int16_t[]", pcm.data), code, len(code)
     )
     return pcm
 

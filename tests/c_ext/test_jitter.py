@@ -22,7 +22,7 @@ def tone(index: int, samples: int = PACKET_SAMPLES) -> bytes:
     time = np.arange(index, index + samples) / 8000
     pcm = (8000 * np.sin(2 * np.pi * 400 * time)).astype(np.int16)
     code = ffi.new("uint8_t[]", samples)
-    lib.ot_ulaw_encode(code, ffi.from_buffer("int16_t[]", pcm), samples)
+    lib.ot_ulaw_encode(code, ffi.from_buffer("int16_t[]", pcm.data), samples)
     return bytes(ffi.buffer(code))
 
 
@@ -56,15 +56,17 @@ class Buffer:
     def get(self, ticks: int = 1) -> Pcm:
         frames = np.zeros((ticks, 80), np.int16)
         for frame in frames:
-            self.kinds.append(lib.ot_jitter_get(self._handle, ffi.from_buffer("int16_t[]", frame)))
+            self.kinds.append(
+                lib.ot_jitter_get(self._handle, ffi.from_buffer("int16_t[]", frame.data))
+            )
         return frames.reshape(-1)
 
-    def play(self, numbers: Iterable[int | None], **how: int) -> Pcm:
+    def play(self, numbers: Iterable[int | None], *, ssrc: int = 7, shift: int = 0) -> Pcm:
         """20 ms each: a packet comes (None: none does), two frames are played."""
         heard = []
         for number in numbers:
             if number is not None:
-                self.put(number, **how)
+                self.put(number, ssrc=ssrc, shift=shift)
             heard.append(self.get(2))
         return np.concatenate(heard)
 
@@ -78,7 +80,7 @@ class Buffer:
 def spoken(numbers: Iterable[int]) -> Pcm:
     code = b"".join(tone(number * PACKET_SAMPLES) for number in numbers)
     pcm = np.zeros(len(code), np.int16)
-    lib.ot_ulaw_decode(ffi.from_buffer("int16_t[]", pcm), code, len(code))
+    lib.ot_ulaw_decode(ffi.from_buffer("int16_t[]", pcm.data), code, len(code))
     return pcm
 
 
@@ -284,7 +286,7 @@ def test_packets_of_any_length_are_played_whole(samples: int) -> None:
     buffer = Buffer()
     packet = ffi.new("ot_rtp *")
     packet.ssrc = 1
-    heard = []
+    heard: list[Pcm] = []
     sent = 0
     for tick in range(200):
         while sent < (tick + 1) * 80 and len(heard) < 199:

@@ -10,7 +10,7 @@ from openturret.c_ext._engine import ffi, lib
 
 def level_dbfs(pcm: list[int]) -> float:
     samples = np.array(pcm, np.int16)
-    energy = lib.ot_energy(ffi.from_buffer("int16_t[]", samples), len(samples))
+    energy = lib.ot_energy(ffi.from_buffer("int16_t[]", samples.data), len(samples))
     return lib.ot_level_dbfs(energy, len(samples))
 
 
@@ -33,5 +33,5 @@ def test_a_full_scale_sine_is_three_decibels_down() -> None:
 @pytest.mark.parametrize("samples", [1, 15, 33, 80, 8001])
 def test_energy_is_the_sum_of_squares(samples: int) -> None:
     pcm = np.random.default_rng(samples).integers(-32768, 32768, samples, dtype=np.int16)
-    energy = lib.ot_energy(ffi.from_buffer("int16_t[]", pcm), samples)
+    energy = lib.ot_energy(ffi.from_buffer("int16_t[]", pcm.data), samples)
     assert energy == int((pcm.astype(np.int64) ** 2).sum())

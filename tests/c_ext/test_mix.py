@@ -12,21 +12,24 @@ Pcm = npt.NDArray[np.int16]
 def mix(sources: Pcm) -> Pcm:
     out = np.zeros_like(sources)
     lib.ot_mix_minus_self(
-        ffi.from_buffer("int16_t[]", out), ffi.from_buffer("int16_t[]", sources), *sources.shape
+        ffi.from_buffer("int16_t[]", out.data),
+        ffi.from_buffer("int16_t[]", sources),
+        *sources.shape,
     )
     return out
 
 
 def reference(sources: Pcm) -> Pcm:
     wide = sources.astype(np.int32)
-    return (wide.sum(axis=0) - wide).clip(-32768, 32767).astype(np.int16)
+    others: npt.NDArray[np.int32] = wide.sum(axis=0) - wide
+    return others.clip(-32768, 32767).astype(np.int16)
 
 
 def scale(samples: npt.NDArray[np.int32], first: float, last: float) -> npt.NDArray[np.int32]:
     out = np.zeros_like(samples)
     lib.ot_scale(
-        ffi.from_buffer("int32_t[]", out),
-        ffi.from_buffer("int32_t[]", samples),
+        ffi.from_buffer("int32_t[]", out.data),
+        ffi.from_buffer("int32_t[]", samples.data),
         first,
         last,
         len(samples),

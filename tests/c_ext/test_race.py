@@ -21,7 +21,7 @@ def build(folder: Path, sanitizer: str) -> Path:
         pytest.skip("no C compiler: apt-get install gcc libc6-dev")
     program = folder / "race"
     sources = [HERE / "race.c", *sorted(SOURCES.glob("[!_]*.c"))]
-    command = [compiler, *FLAGS, f"-fsanitize={sanitizer}", f"-I{SOURCES}", "-o", program]
+    command = [compiler, *FLAGS, f"-fsanitize={sanitizer}", f"-I{SOURCES}", "-o", str(program)]
     done = subprocess.run(
         [*command, *sources, "-lm", "-lpthread"], capture_output=True, text=True, check=False
     )

@@ -1,6 +1,7 @@
 """Recordings: the complete sum, the same at both recorders, and a dead recorder harms nobody."""
 
 import errno
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -184,19 +185,25 @@ def test_a_recorder_gets_reports_that_place_the_stream_in_time(bench: "Bench") -
 def test_impossible_forks_are_refused(bench: "Bench") -> None:
     recording, recorder = bench.engine.open_recording(), bench.far_end()
     local = fork(bench, recording, 0, recorder)
-    good = {
-        "address": LOOPBACK,
-        "remote_address": LOOPBACK,
-        "remote_rtp_port": recorder.port,
-        "payload_type": 0,
-    }
+    again = partial(
+        recording.fork,
+        1,
+        address=LOOPBACK,
+        local_rtp_port=bench.free_port(),
+        remote_address=LOOPBACK,
+        remote_rtp_port=recorder.port,
+        payload_type=0,
+    )
     with pytest.raises(AddressInUseError):
-        recording.fork(1, local_rtp_port=local, **good)
-    for bad in ({"remote_rtp_port": 0}, {"remote_address": "x"}, {"payload_type": 200}):
-        with pytest.raises(SettingError):
-            recording.fork(1, local_rtp_port=bench.free_port(), **(good | bad))
+        again(local_rtp_port=local)
     with pytest.raises(SettingError):
-        recording.fork(2, local_rtp_port=bench.free_port(), **good)
+        again(remote_rtp_port=0)
+    with pytest.raises(SettingError):
+        again(remote_address="x")
+    with pytest.raises(SettingError):
+        again(payload_type=200)
+    with pytest.raises(SettingError):
+        recording.unfork(2)
     recording.close()
     with pytest.raises(ClosedError):
         recording.stats()
