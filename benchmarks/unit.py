@@ -23,12 +23,12 @@ from pathlib import Path
 
 from openturret.lab import namespace, plan, settings
 from openturret.lab.bench import Bench
-from openturret.lab.demo.waiting import until
-from openturret.lab.panel_client import PanelClient, PanelError
+from openturret.lab.dealer import Dealer
 from openturret.lab.unit import Unit
 
 MEMORY_GOAL_MB = 150.0
 IDLE_GOAL_PERCENT = 3.0
+DEALER = plan.PEOPLE[1]
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
@@ -57,39 +57,19 @@ def spread(values: Sequence[float], unit: str, digits: int = 2) -> str:
     return f"{middle:.{digits}f} {unit} ({low:.{digits}f}…{high:.{digits}f})"
 
 
-async def boot(bench: Bench, unit: Unit) -> Boot:
+async def boot(dealer: Dealer) -> Boot:
     """Power a unit on, log in, wait until both PBXs know it."""
-    (unit.state / "status.json").unlink(missing_ok=True)
-    await bench.power_on(unit.name)
+    (dealer.unit.state / "status.json").unlink(missing_ok=True)
     began = time.monotonic()
-    await until(lambda: _runs(unit), f"boot of {unit.name}", deadline_s=60)
-    person = plan.PEOPLE[1]
-    async with PanelClient(str(unit.address())) as panel:
-        await until(lambda: _answers(panel), "an answer of the panel")
-        await panel.login(person.user, person.password)
-        await until(lambda: _registered(panel), "registration")
+    await dealer.power_on()
+    await dealer.wait_for_panel()
+    await dealer.log_in()
     seconds = time.monotonic() - began
     stages = {
         stage["name"]: (float(stage["duration_s"] or 0), int(stage["round_trips"]))
-        for stage in unit.status()["stages"]
+        for stage in dealer.unit.status()["stages"]
     }
     return Boot(seconds, stages)
-
-
-async def _runs(unit: Unit) -> bool:
-    return bool(unit.status().get("stage") == "running" and unit.address())
-
-
-async def _answers(panel: PanelClient) -> bool:
-    try:
-        return bool(await panel.state())
-    except PanelError:
-        return False
-
-
-async def _registered(panel: PanelClient) -> bool:
-    standing = [each["registered"] for each in (await panel.state()).get("registrations", [])]
-    return len(standing) == len(plan.PBX) and all(standing)
 
 
 def memory_mb(pid: int) -> float:
@@ -117,10 +97,9 @@ async def idle_percent(unit: Unit, seconds: float) -> dict[str, float]:
 
 def quiet_profile(bench: Bench) -> None:
     """Give the dealer of the benchmark a profile without open lines: an idle unit has no call."""
-    person = plan.PEOPLE[1]
-    profile = settings.profile(person)
+    profile = settings.profile(DEALER)
     kept = {key: value for key, value in profile.items() if ".speaker." not in key}
-    bench.tss.add_user(person.user, name=person.name, profile=kept)
+    bench.tss.add_user(DEALER.user, name=DEALER.name, profile=kept)
     bench.tss.publish()
 
 
@@ -152,12 +131,13 @@ async def measure(units: int, idle_s: float, folder: Path, tell: Callable[[str],
         tell(f"the bench is up after {bench.seconds['all']:.1f} s")
         first, following, memory, idle = [], [], [], []
         for unit in bench.units.values():
-            first.append(await boot(bench, unit))
-            memory.append({name: memory_mb(pid) for name, pid in unit.pids().items()})
-            idle.append(await idle_percent(unit, idle_s))
-            await unit.power_off()
-            following.append(await boot(bench, unit))
-            await unit.power_off()
+            async with Dealer(bench, unit.name, DEALER) as dealer:
+                first.append(await boot(dealer))
+                memory.append({name: memory_mb(pid) for name, pid in unit.pids().items()})
+                idle.append(await idle_percent(unit, idle_s))
+                await unit.power_off()
+                following.append(await boot(dealer))
+                await unit.power_off()
     tell_boots("first boot, from the factory", first)
     tell_boots("next boot, after the plug was pulled", following)
     tell_parts("memory, logged in, no call", memory, "MB", MEMORY_GOAL_MB)

@@ -13,7 +13,15 @@ TIMEOUT_S = 12.0
 
 
 class PanelError(LabError):
-    """The panel refused a command or did not answer."""
+    """The panel refused a command or did not answer.
+
+    Attributes:
+        status: the HTTP status of the refusal; 0 when nobody answered.
+    """
+
+    def __init__(self, message: str, *, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class PanelClient:
@@ -102,5 +110,10 @@ class PanelClient:
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise PanelError(f"{method} {path}: {type(error).__name__} {error}") from error
         if reply.status >= 400:
-            raise PanelError(f"{method} {path}: {reply.status} {answer}")
+            raise PanelError(_refusal(answer), status=reply.status)
         return answer
+
+
+def _refusal(answer: dict[str, Any]) -> str:
+    error = answer.get("error", {})
+    return f"{error.get('message', 'refused')} ({error.get('remedy') or error.get('code')})"

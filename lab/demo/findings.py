@@ -6,27 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A call of the unit as its panel shows it."""
-
-    line_id: str
-    position: str
-    remote: str
-    adopted: bool
-    state: str
-
-    @classmethod
-    def of(cls, shown: dict[str, Any]) -> Call:
-        """Read a call of the panel's state."""
-        return cls(
-            line_id=str(shown["id"]),
-            position=str(shown["position"]),
-            remote=str(shown["remote"]),
-            adopted=bool(shown["adopted"]),
-            state=str(shown["state"]),
-        )
+from ..dealer import Call
 
 
 @dataclass(slots=True)
@@ -55,5 +35,4 @@ class Findings:
     party_hang_up_freed_line: bool = False
     powered_on_unix: float = 0.0
     ear: dict[str, Path] = field(default_factory=dict)
-    unit_capture: Path = Path()
-    far_captures: list[Path] = field(default_factory=list)
+    captures: dict[str, Path] = field(default_factory=dict)

@@ -23,6 +23,7 @@ SNR_MIN_DB = 20.0
 MIXED_CORRELATION_MIN = 0.35
 """Three voices at once: each is about 0.57 of the whole; another voice alone is below 0.1."""
 
+UNIT = "touchpro-1"
 GAP_MAX_MS = 100.0
 REATTACHED_MAX_S = 2.0
 STREAMS = ("handsets", "speakers-1")
@@ -40,7 +41,7 @@ class Judge:
         self._findings = findings
         self._bench = bench
         self._sentences = speech.make_all()
-        self._unit_streams = rtp_streams(findings.unit_capture)
+        self._streams = {host: rtp_streams(file) for host, file in findings.captures.items()}
         self.verdict = Verdict()
 
     def judge(self) -> Verdict:
@@ -172,7 +173,7 @@ class Judge:
             gap = max((s.longest_gap_ms(begin, end) for s in streams), default=float("inf"))
             title = f"longest gap in the voice {name} ({len(streams)} streams)"
             self.verdict.at_most(section, title, gap, GAP_MAX_MS, "ms")
-        far = [s for file in self._findings.far_captures for s in rtp_streams(file)]
+        far = [s for host, streams in self._streams.items() if host != UNIT for s in streams]
         lost = sum(stream.lost for stream in far)
         title = f"voice packets lost between the unit and {len(far)} far streams"
         self.verdict.at_most(section, title, lost, 0, "", digits=0)
@@ -181,7 +182,7 @@ class Judge:
 
     def _around(self, begin: float, end: float) -> tuple[list[RtpStream], list[RtpStream]]:
         """The streams that live through a window: those the unit sent, those it received."""
-        living = [s for s in self._unit_streams if s.times_s[0] < begin and s.times_s[-1] > end]
+        living = [s for s in self._streams[UNIT] if s.times_s[0] < begin and s.times_s[-1] > end]
         sent = [stream for stream in living if stream.source[0].startswith("10.1.")]
         return sent, [stream for stream in living if stream not in sent]
 
@@ -208,8 +209,7 @@ class Judge:
 
     def metadata(self) -> Iterator[Path]:
         """Captures and the recorders' metadata."""
-        yield self._findings.unit_capture
-        yield from self._findings.far_captures
+        yield from self._findings.captures.values()
         for name in RECORDER_NAMES:
             folder = self.stream_folder(name, "handsets")
             if folder:

@@ -6,14 +6,14 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from ..errors import LabError
+from .errors import LabError
 
 T = TypeVar("T")
-POLL_S = 0.1
+POLL_S = 0.05
 
 
-class DemoError(LabError):
-    """The story cannot go on: something that must happen did not."""
+class NeverHappenedError(LabError, TimeoutError):
+    """Something that must happen did not, before its deadline."""
 
 
 async def until(
@@ -22,12 +22,12 @@ async def until(
     """Ask again and again until the answer is something true.
 
     Raises:
-        DemoError: the deadline passed; `what` says what never happened.
+        NeverHappenedError: the deadline passed; `what` says what never happened.
     """
     try:
         async with asyncio.timeout(deadline_s):
             while not (answer := await ask()):
                 await asyncio.sleep(POLL_S)
     except TimeoutError:
-        raise DemoError(f"{what} did not happen within {deadline_s:g} s") from None
+        raise NeverHappenedError(f"{what} did not happen within {deadline_s:g} s") from None
     return answer
