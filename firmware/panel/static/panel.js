@@ -76,7 +76,7 @@ async function ask(path, body = {}) {
 const command = (path, body) => ask(path, body).catch((error) => toast(error.message));
 const callsOf = (side) => (state.calls || []).filter((call) => call.kind === "call" && call.position === `handset-${side}` && call.state !== "incoming");
 const callOf = (side) => callsOf(side).find((call) => call.state !== "held") || callsOf(side)[0];
-const nameOf = (call) => call.remote_name || call.remote;
+const nameOf = (call) => call.remote_name || call.remote.replace(/^sips?:([^@;]+)@.*$/, "$1");
 
 // ---- the fixed parts ---------------------------------------------------------------------
 
@@ -154,6 +154,14 @@ function draw() {
   ]);
   drawRecording(state.recording || {});
   if (hasDesk) drawDesk();
+  sayFailure(state.last_failure);
+}
+
+// A call that did not come about is said once.
+function sayFailure(failure) {
+  const text = failure ? `${failure.remote}: ${failure.status} ${failure.reason}` : "";
+  if (text && text !== sayFailure.last) toast(text);
+  sayFailure.last = text;
 }
 
 function drawDesk() {
@@ -232,7 +240,7 @@ function drawHandset(side, handset) {
 }
 
 function describe(call) {
-  return [call.remote_name ? call.remote : "", call.direction === "in" ? "called us" : "", call.codec, call.adopted ? "kept through a restart" : ""]
+  return [nameOf(call) === call.remote ? "" : call.remote, call.direction === "in" ? "called us" : "", call.codec, call.adopted ? "kept through a restart" : ""]
     .filter(Boolean).join(" \u00b7 ");
 }
 
