@@ -259,7 +259,7 @@ class SipServer:
         self._answered: dict[tuple[str, ...], _Transaction] = {}
         self._waiting_for_ack: dict[tuple[str, str, int], _Retry] = {}
         self._pending: dict[str, _Pending] = {}
-        self._connections: set[asyncio.WriteTransport] = set()
+        self._connections: dict[asyncio.WriteTransport, None] = {}
         self._udp: asyncio.DatagramTransport | None = None
         self._tcp: asyncio.Server | None = None
 
@@ -307,16 +307,18 @@ class SipServer:
 
     # ------------------------------------------------------------------ what comes in
 
-    def connected(self, transport: asyncio.WriteTransport) -> bool:
-        """Take note of a TCP connection; False when there are too many."""
-        if len(self._connections) >= MAX_CONNECTIONS:
-            return False
-        self._connections.add(transport)
-        return True
+    def connected(self, transport: asyncio.WriteTransport) -> None:
+        """Take note of a TCP connection; when there are too many, the oldest idle one goes."""
+        self._connections[transport] = None
+        if len(self._connections) > MAX_CONNECTIONS:
+            busy = {dialog.peer.connection for dialog in self.dialogs}
+            oldest = next((each for each in self._connections if each not in busy), transport)
+            self._connections.pop(oldest)
+            oldest.abort()
 
     def disconnected(self, transport: asyncio.WriteTransport) -> None:
         """Forget a TCP connection."""
-        self._connections.discard(transport)
+        self._connections.pop(transport, None)
 
     def receive(self, data: bytes, peer: Peer) -> None:
         """Take one whole message from the wire; never raises."""
@@ -741,9 +743,7 @@ class _Stream(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         if not isinstance(transport, asyncio.WriteTransport):  # pragma: no cover
             return
-        if not self.server.connected(transport):
-            transport.close()
-            return
+        self.server.connected(transport)
         address, port = transport.get_extra_info("peername")[:2]
         self.transport = transport
         self.peer = Peer("TCP", str(address), int(port), transport)

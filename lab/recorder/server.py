@@ -16,6 +16,7 @@ from .session import RecordingSession, Where, recover
 logger = logging.getLogger(__name__)
 
 SAVE_INTERVAL_S = 1.0
+ABANDONED_S = 120.0
 
 
 class RecorderServer:
@@ -29,7 +30,7 @@ class RecorderServer:
 
     def __init__(self, where: Where, *, port: int = 5060, clock: Clock) -> None:
         self._where, self._clock = where, clock
-        self._sessions: dict[str, RecordingSession] = {}
+        self._sessions: dict[str, tuple[Dialog, RecordingSession]] = {}
         self.sip = SipServer(
             self,
             address=where.address,
@@ -43,7 +44,7 @@ class RecorderServer:
     @property
     def sessions(self) -> tuple[RecordingSession, ...]:
         """The sessions that are up."""
-        return tuple(self._sessions.values())
+        return tuple(session for _, session in self._sessions.values())
 
     async def start(self) -> None:
         """Finish what a killed predecessor left, then listen.
@@ -66,11 +67,18 @@ class RecorderServer:
     async def _save_regularly(self) -> None:
         while True:
             await asyncio.sleep(SAVE_INTERVAL_S)
-            for session in self.sessions:
-                try:
-                    session.save("recording")
-                except OSError:
-                    logger.exception("the sidecar of %s cannot be written", session.folder.name)
+            for dialog, session in tuple(self._sessions.values()):
+                self._save(session)
+                if session.silent_s > ABANDONED_S:
+                    logger.warning("%s: nobody speaks any more", session.folder.name)
+                    self.sip.hang_up(dialog)
+
+    @staticmethod
+    def _save(session: RecordingSession) -> None:
+        try:
+            session.save("recording")
+        except OSError:
+            logger.exception("the sidecar of %s cannot be written", session.folder.name)
 
     # ------------------------------------------------------------------ the call handler
 
@@ -88,7 +96,7 @@ class RecorderServer:
             if replaced is None:
                 session.close()
             raise
-        self._sessions[dialog.local_tag] = session
+        self._sessions[dialog.local_tag] = dialog, session
         if replaced is not None:
             self._sessions.pop(replaced.local_tag, None)
         logger.info("recording %s into %s", dialog.remote_uri, session.folder.name)
@@ -96,7 +104,7 @@ class RecorderServer:
 
     def updated(self, dialog: Dialog, request: Request) -> Answer:
         """Take new metadata, a new offer, or both."""
-        session = self._sessions[dialog.local_tag]
+        _, session = self._sessions[dialog.local_tag]
         offer = _offer(request) if request.part("application/sdp") is not None else None
         _keep(session, _metadata(request))
         if offer is None:
@@ -105,15 +113,16 @@ class RecorderServer:
 
     def ended(self, dialog: Dialog) -> None:
         """Close the session, unless another dialog went on with it."""
-        session = self._sessions.pop(dialog.local_tag, None)
+        _, session = self._sessions.pop(dialog.local_tag, (dialog, None))
         if session is not None:
             session.close()
             logger.info("recorded %s", session.folder.name)
 
     def _take_over(self, dialog: Dialog, replaced: Dialog | None) -> RecordingSession | None:
-        session = None if replaced is None else self._sessions.get(replaced.local_tag)
-        if session is not None:
-            session.taken_over(dialog.call_id)
+        if replaced is None or replaced.local_tag not in self._sessions:
+            return None
+        _, session = self._sessions[replaced.local_tag]
+        session.taken_over(dialog.call_id)
         return session
 
     def _open(self, dialog: Dialog) -> RecordingSession:

@@ -137,6 +137,12 @@ class RecordingSession:
         """The streams, in the order in which they were offered."""
         return tuple(self._streams.values())
 
+    @property
+    def silent_s(self) -> float:
+        """Seconds since the last packet of any stream, or since the start."""
+        last = (stream.port.reception.last_unix or self._start for stream in self.streams)
+        return self._clock.unix() - max(last, default=self._start)
+
     def taken_over(self, call_id: str) -> None:
         """Note that a new dialog goes on with this session (RFC 3891)."""
         self._call_ids = [*self._call_ids[-9:], call_id]
