@@ -168,6 +168,7 @@ class _MwiConfig:
     enabled: bool
 
 class AccountConfig:
+    priority: int
     idUri: str
     sipConfig: _SipConfig
     regConfig: _RegConfig

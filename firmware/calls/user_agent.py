@@ -250,7 +250,9 @@ class PjCall(pj.Call):
 
     def write_down(self) -> None:
         """Sends the dialog to the journal when it is confirmed and has changed."""
-        if self.note is None or self.getInfo().state != pj.PJSIP_INV_STATE_CONFIRMED:
+        if self._owner.tap is None or self.note is None:
+            return
+        if self.getInfo().state != pj.PJSIP_INV_STATE_CONFIRMED:
             return
         dialog = self.dialog()
         if dialog == self._written:
@@ -414,6 +416,7 @@ def add_registrar(config: pj.AccountConfig, account: Account) -> None:
     """Adds the registrar; PJSIP refreshes, we retry."""
     if account.registrar is None:
         return
+    config.priority = 1  # incoming calls belong to a PBX's account when one fits
     config.regConfig.registrarUri = f"{account.registrar};transport={account.transport}"
     config.regConfig.registerOnAdd = True
     config.regConfig.timeoutSec = account.expires_s

@@ -73,6 +73,10 @@ class Program:
     def said(self) -> str:
         return self.log.read_text(errors="replace")
 
+    def tell(self, number: signal.Signals) -> None:
+        """Signals the program and its children."""
+        os.killpg(self.process.pid, number)
+
     async def ended(self) -> int:
         async with asyncio.timeout(DEADLINE_S):
             return await self.process.wait()
@@ -202,6 +206,7 @@ class Bench:
                 stderr=output,
                 env={**os.environ, **(env or {})},
                 cwd=cwd,
+                start_new_session=True,
             )
         program = Program(process, log)
         self.programs.append(program)
@@ -323,6 +328,11 @@ class Bench:
         program = await self.run(f"peer-{host}", argv, self.environment())
         await until(lambda: _bound(self.address(host)))
         return program
+
+    async def caller(self, host: int, target: str) -> Program:
+        """Runs a second agent of ours that calls."""
+        argv = [sys.executable, str(HERE / "peer_process.py"), self.address(host), target, PASSWORD]
+        return await self.run(f"caller-{host}", argv, self.environment())
 
     async def hoot(self, host: int) -> Program:
         """Runs a turret proxy whose hoot-1 sounds a tone."""
