@@ -14,6 +14,7 @@ in the root namespace of it, joined to ``core`` by the observer link.
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import os
 import signal
@@ -170,11 +171,12 @@ class Network:
         """SIGKILL every process of a namespace: the power plug is pulled.
 
         Returns:
-            The pids that were ended.
+            The pids that it was sent to; they end soon after. Empty: there are none left.
         """
         victims = list(_processes_in(NAMESPACES / namespace))
         for pid in victims:
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         return victims
 
     def routes_of(self, link: Link) -> list[Route]:

@@ -175,11 +175,13 @@ class ServiceProcess:
             os.kill(pid, signal.SIGCONT)
 
     async def kill(self) -> None:
-        """SIGKILL to it and to its children, and wait for its end."""
-        for pid in self._family():
+        """SIGKILL to it and to its children, and wait for the end of all of them."""
+        family = self._family()
+        for pid in family:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        await self._ended()
+        while self.running or any(map(_lives, family)):
+            await asyncio.sleep(_POLL_SECONDS)
 
     async def stop(self, *, grace_s: float = 2.0) -> None:
         """SIGTERM, and SIGKILL when it has not ended after ``grace_s`` seconds."""
@@ -273,6 +275,15 @@ async def _connects(address: str, port: int) -> bool:
     with contextlib.suppress(OSError):
         await writer.wait_closed()
     return True
+
+
+def _lives(pid: int) -> bool:
+    """Whether a process is there and not a zombie that its parent has yet to collect."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] not in "ZX"
 
 
 def _descendants(pid: int) -> Iterator[int]:

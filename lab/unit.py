@@ -109,7 +109,8 @@ class Unit:
 
     async def power_off(self) -> None:
         """Pull the plug: every process of the unit dies at once, its state folder stays."""
-        self._network.kill_all_in(self.name)
+        while self._network.kill_all_in(self.name):
+            await asyncio.sleep(_POLL_SECONDS)
         await self._processes[f"{self.name}-boot"].kill()
         forget = ["address flush dev eth0", "route flush table main"]
         self._network.configure(self.name, forget)
