@@ -27,6 +27,8 @@ from openturret.drivers.emulated.hardware import Hardware
 from openturret.hal.board import load_board
 from openturret.hal.clock import SystemClock
 from openturret.hal.wire.json_lines import JsonObject, field
+from openturret.lab.recorder.server import RecorderServer
+from openturret.lab.recorder.session import Where as Shelf
 from openturret.lab.tpo.call import Where
 from openturret.lab.tpo.hoot import Hoot
 from openturret.lab.tpo.server import TurretProxy
@@ -71,8 +73,11 @@ class Ports:
 class Floor:
     """One turret with its hardware, its matrix and a proxy to call; boot is played by a socket."""
 
-    def __init__(self, folder: Path, proxy: TurretProxy, hand: Hand) -> None:
+    def __init__(
+        self, folder: Path, proxy: TurretProxy, hand: Hand, recorders: dict[str, RecorderServer]
+    ) -> None:
         self.state = folder / "state"
+        self.recorders = recorders
         self.proxy = proxy
         self.hand = hand
         self.ports = Ports()
@@ -95,6 +100,11 @@ class Floor:
                 "application.mm.rtplowerport": base,
                 "application.mm.rtpupperport": base + 19,
                 "application.syslog.server": f"127.0.0.1:{self.ports.syslog}",
+                **{
+                    f"application.recording.recorder.{role}": "sip:recorder@127.0.0.1:"
+                    f"{recorder.sip.port};transport=tcp"
+                    for role, recorder in self.recorders.items()
+                },
             },
         )
         status = {
@@ -142,6 +152,10 @@ class Floor:
         process.send_signal(number)
         async with asyncio.timeout(PATIENCE_S):
             return await process.wait()
+
+    def ledger(self) -> list[State]:
+        lines = (self.state / "ledger" / "calls.jsonl").read_text().splitlines()
+        return [json.loads(line) for line in lines]
 
     def log(self) -> str:
         return (self._folder / "runtime.log").read_text()
@@ -239,10 +253,22 @@ async def floor() -> AsyncIterator[Floor]:
         )
         await proxy.start()
         async with await Hand.connect(folder / "hw") as hand:
-            floor = Floor(folder, proxy, hand)
+            recorders = {
+                role: RecorderServer(
+                    Shelf(role, "127.0.0.1", range(first, first + 200), folder / role, 0.05),
+                    port=0,
+                    clock=SystemClock(),
+                )
+                for role, first in (("a", 28_000), ("b", 28_400))
+            }
+            for recorder in recorders.values():
+                await recorder.start()
+            floor = Floor(folder, proxy, hand, recorders)
             await floor.open()
             yield floor
             await floor.close()
+            for recorder in recorders.values():
+                await recorder.close()
         await proxy.close()
         await hardware.close()
 
@@ -353,6 +379,46 @@ async def test_after_sigkill_calls_session_and_user_come_back_and_no_packet_is_l
     await floor.hand.cradle("handset-left")
     await browser.until(lambda state: not call_is_up(state))
     await eventually(lambda: len(floor.proxy.calls) == 1)
+
+
+def both_record(state: State) -> bool:
+    return bool(state.get("recording", {}).get("state") == "recording")
+
+
+async def test_both_recorders_get_the_calls_and_go_on_through_a_kill(
+    floor: Floor, browser: Browser
+) -> None:
+    await floor.start_runtime()
+    await browser.until(lambda state: True)
+    await call_hoot_2(floor, browser)
+    state = await browser.until(both_record)
+    assert [item["name"] for item in state["recording"]["recorders"]] == ["a", "b"]
+    await floor.end_runtime(signal.SIGKILL)
+    await floor.start_runtime()
+    await browser.until(lambda state: both_record(state) and call_is_up(state))
+    assert await floor.end_runtime(signal.SIGTERM) == 0
+    await eventually(lambda: not any(recorder.sessions for recorder in floor.recorders.values()))
+    entries = floor.ledger()
+    kinds = [entry["kind"] for entry in entries]
+    assert kinds.count("recording.started") == 2
+    assert kinds[-1] == "recording.stopped"
+    started = {entry["call_id"] for entry in entries if entry["kind"] == "call.started"}
+    ended = {entry["call_id"] for entry in entries if entry["kind"] == "call.ended"}
+    assert started == ended
+    assert len(started) == 2
+
+
+async def test_a_lost_recorder_is_an_alarm_and_the_call_goes_on(
+    floor: Floor, browser: Browser
+) -> None:
+    await floor.start_runtime()
+    await browser.until(lambda state: True)
+    await call_hoot_2(floor, browser)
+    await browser.until(both_record)
+    await floor.recorders["b"].close()
+    state = await browser.until(lambda state: state["recording"]["state"] == "degraded")
+    assert call_is_up(state)
+    assert [alarm["subject"] for alarm in state["alarms"]] == ["b"]
 
 
 async def test_sigterm_says_goodbye_to_everybody(floor: Floor, browser: Browser) -> None:
