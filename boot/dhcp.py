@@ -382,7 +382,8 @@ def _deadlines(binding: Binding) -> tuple[float, float, float]:
 
 async def _before(timeout_s: float, answer: Awaitable[DhcpMessage]) -> DhcpMessage | None:
     try:
-        return await asyncio.wait_for(answer, max(0.0, timeout_s))
+        async with asyncio.timeout(max(0.0, timeout_s)):
+            return await answer
     except TimeoutError:
         return None
 

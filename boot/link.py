@@ -87,6 +87,7 @@ class BroadcastPort:
     async def receive(self) -> DhcpMessage:
         """Returns the next well-formed message for port 68; notes ARP claims on the way."""
         while True:
+            await asyncio.sleep(0)  # a flooded socket never suspends, and no deadline would come
             frame = await asyncio.get_running_loop().sock_recv(self._link, _MAX_FRAME)
             try:
                 if ethertype(frame) == ARP:
@@ -140,6 +141,7 @@ class UnicastPort:
     async def receive(self) -> DhcpMessage:
         """Returns the next well-formed message."""
         while True:
+            await asyncio.sleep(0)  # as above
             data = await asyncio.get_running_loop().sock_recv(self._udp, _MAX_FRAME)
             try:
                 return DhcpMessage.parse(data)

@@ -90,7 +90,8 @@ class Process:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, number)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.ended(), grace_s)
+                async with asyncio.timeout(grace_s):
+                    await self.ended()
                 return
 
     def close(self) -> None:

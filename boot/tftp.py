@@ -153,13 +153,11 @@ class _Session:
         await self._send(bytes(ReadRequest(self._file, self._wishes())))
         resends = 0
         while not self._transfer.finished:
-            try:
-                packet = await asyncio.wait_for(self._receive(), self._settings.timeout_s)
-            except TimeoutError:
+            packet = await self._next()
+            if packet is None:
                 resends += 1
                 await self._resend(resends)
-                continue
-            if await self._take(packet):
+            elif await self._take(packet):
                 resends = 0
         return bytes(self._transfer.data)
 
@@ -256,9 +254,18 @@ class _Session:
         target = self._peer or (self._server, self._settings.port)
         await asyncio.get_running_loop().sock_sendto(self._udp, data, target)
 
+    async def _next(self) -> Packet | None:
+        """Returns the next packet; None when the server is silent."""
+        try:
+            async with asyncio.timeout(self._settings.timeout_s):
+                return await self._receive()
+        except TimeoutError:
+            return None
+
     async def _receive(self) -> Packet:
         """Returns the next well-formed packet from the server's first transfer id."""
         while True:
+            await asyncio.sleep(0)  # a flooded socket never suspends, and no deadline would come
             loop = asyncio.get_running_loop()
             data, sender = await loop.sock_recvfrom(self._udp, _MAX_DATAGRAM)
             if not await self._is_ours(sender):

@@ -57,6 +57,7 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     report = _report(item, results[item.path])
     item.ihook.pytest_runtest_logreport(report=report)
     item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    item.session._setupstate.teardown_exact(nextitem)  # the test before may have left its module
     return True
 
 
@@ -229,6 +230,13 @@ def start_tss(tree: SignedTree, authority: Authority) -> Iterator[Callable[..., 
     yield start
     for tss in running:
         tss.close()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _loopback() -> None:
+    """A fresh namespace has a loopback interface that is down."""
+    if namespace.inside():
+        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
 
 
 @pytest.fixture(scope="session")

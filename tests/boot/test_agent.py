@@ -154,7 +154,6 @@ def ip(command: str) -> None:
 def lan() -> None:
     """A gateway interface here and a unit's interface in a namespace of its own."""
     for command in (
-        "link set lo up",
         "netns add unit",
         "link add gw0 type veth peer name eth0 netns unit",
         f"addr add {GATEWAY}/24 brd + dev gw0",

@@ -1,0 +1,324 @@
+import asyncio
+import os
+import random
+import socket
+import subprocess
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
+from ipaddress import IPv4Address
+from pathlib import Path
+
+import pytest
+
+from openturret.boot.errors import TftpError, TftpRefusedError
+from openturret.boot.tftp import Settings, TftpClient, is_acceptable, waterfall
+from openturret.boot.wire.tftp import (
+    Acknowledgement,
+    Data,
+    Failure,
+    OptionAcknowledgement,
+    Packet,
+    ReadRequest,
+    parse,
+)
+from openturret.lab.errors import ToolMissingError
+from openturret.lab.tools import tool
+
+HOST = IPv4Address("127.0.0.1")
+FILE = "default.yaml"
+
+
+class Peer:
+    """A TFTP server of the test's own, one socket for requests and one for the transfer."""
+
+    def __init__(self, listener: socket.socket, transfer: socket.socket) -> None:
+        self.listener = listener
+        self.transfer = transfer
+        self.client = ("", 0)
+
+    @property
+    def port(self) -> int:
+        return int(self.listener.getsockname()[1])
+
+    async def request(self) -> ReadRequest:
+        data, self.client = await asyncio.get_running_loop().sock_recvfrom(self.listener, 2048)
+        request = parse(data)
+        assert isinstance(request, ReadRequest)
+        return request
+
+    async def send(self, packet: Packet | bytes, *, stranger: bool = False) -> None:
+        via = self.listener if stranger else self.transfer
+        await asyncio.get_running_loop().sock_sendto(via, bytes(packet), self.client)
+
+    async def receive(self) -> Packet:
+        data, _ = await asyncio.get_running_loop().sock_recvfrom(self.transfer, 2048)
+        return parse(data)
+
+
+@asynccontextmanager
+async def served_by(script: Callable[[Peer], Awaitable[None]]) -> AsyncIterator[Peer]:
+    sockets = [
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) for _ in "12"
+    ]
+    for each in sockets:
+        each.bind((str(HOST), 0))
+    peer = Peer(*sockets)
+    task = asyncio.ensure_future(script(peer))
+    try:
+        yield peer
+        if task.done():
+            task.result()
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        for each in sockets:
+            each.close()
+
+
+class Trips:
+    total = 0
+
+    def __call__(self, number: int) -> None:
+        self.total += number
+
+
+def client(peer: Peer, trips: Trips | None = None, **settings: float) -> TftpClient:
+    values: dict[str, float] = {"timeout_s": 0.05, "resends": 2, "deadline_s": 2.0, **settings}
+    return TftpClient(Settings(port=peer.port, **values), trips or Trips())  # type: ignore[arg-type]
+
+
+async def test_a_server_without_options_sends_blocks_of_512() -> None:
+    content = random.Random(1).randbytes(1300)
+
+    async def plain(peer: Peer) -> None:
+        await peer.request()
+        for block in range(3):
+            await peer.send(Data(block + 1, content[block * 512 : block * 512 + 512]))
+            assert await peer.receive() == Acknowledgement(block + 1)
+
+    trips = Trips()
+    async with served_by(plain) as peer:
+        assert await client(peer, trips).fetch(HOST, FILE) == content
+    assert trips.total == 3, "the last acknowledgement is not answered"
+
+
+async def test_a_lost_request_is_sent_again() -> None:
+    async def deaf_once(peer: Peer) -> None:
+        await peer.request()
+        await peer.request()
+        await peer.send(Data(1, b"hint"))
+
+    async with served_by(deaf_once) as peer:
+        assert await client(peer).fetch(HOST, FILE) == b"hint"
+
+
+async def test_a_lost_block_of_a_window_is_sent_again() -> None:
+    content = random.Random(2).randbytes(100)
+
+    async def lossy(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(OptionAcknowledgement({"blksize": "16", "windowsize": "4"}))
+        assert await peer.receive() == Acknowledgement(0)
+        for block in (1, 2, 4):
+            await peer.send(Data(block, content[block * 16 - 16 : block * 16]))
+        assert await peer.receive() == Acknowledgement(2)
+        for block in (3, 4, 5, 6):
+            await peer.send(Data(block, content[block * 16 - 16 : block * 16]))
+        assert await peer.receive() == Acknowledgement(6)
+        await peer.send(Data(7, content[96:]))
+        assert await peer.receive() == Acknowledgement(7)
+
+    async with served_by(lossy) as peer:
+        assert await client(peer).fetch(HOST, FILE) == content
+
+
+async def test_repeated_blocks_are_not_acknowledged_twice() -> None:
+    async def repeating(peer: Peer) -> None:
+        await peer.request()
+        for _ in range(3):
+            await peer.send(Data(1, bytes(512)))
+        assert await peer.receive() == Acknowledgement(1)
+        await peer.send(Data(2, b""))
+        assert await peer.receive() == Acknowledgement(2)
+
+    async with served_by(repeating) as peer:
+        assert await client(peer).fetch(HOST, FILE) == bytes(512)
+
+
+async def test_a_stranger_changes_nothing_and_is_told_off() -> None:
+    async def with_a_stranger(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(Data(1, b"a" * 512))
+        await peer.receive()
+        await peer.send(Data(2, b"forged"), stranger=True)
+        await peer.send(Failure(0, "forged"), stranger=True)
+        data = await asyncio.get_running_loop().sock_recv(peer.listener, 2048)
+        assert parse(data) == Failure(5, "unknown transfer id")
+        await peer.send(Data(2, b"b"))
+
+    async with served_by(with_a_stranger) as peer:
+        assert await client(peer).fetch(HOST, FILE) == b"a" * 512 + b"b"
+
+
+async def test_garbage_is_dropped() -> None:
+    async def noisy(peer: Peer) -> None:
+        await peer.request()
+        for garbage in (b"", b"\0", b"\0\x09\0\1", b"\0\6a\0"):
+            await peer.send(garbage)
+        await peer.send(Data(1, b"hint"))
+
+    async with served_by(noisy) as peer:
+        assert await client(peer).fetch(HOST, FILE) == b"hint"
+
+
+async def test_endless_blocks_end_at_the_cap() -> None:
+    async def endless(peer: Peer) -> None:
+        await peer.request()
+        for block in range(1, 10_000):
+            await peer.send(Data(block % 65536, bytes(512)))
+            if isinstance(await peer.receive(), Failure):
+                return
+
+    async with served_by(endless) as peer:
+        with pytest.raises(TftpRefusedError, match="longer than 4096 bytes"):
+            await client(peer, max_bytes=4096).fetch(HOST, FILE)
+
+
+async def test_more_than_the_announced_size_is_refused() -> None:
+    async def lying(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(OptionAcknowledgement({"tsize": "10"}))
+        await peer.receive()
+        await peer.send(Data(1, bytes(512)))
+
+    async with served_by(lying) as peer:
+        with pytest.raises(TftpRefusedError, match="longer than 10 bytes"):
+            await client(peer).fetch(HOST, FILE)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"tsize": "99999999"},
+        {"tsize": "-1"},
+        {"blksize": "65464"},
+        {"blksize": "4"},
+        {"windowsize": "0"},
+        {"windowsize": "65535"},
+        {"multicast": "1"},
+        {"blksize": "٣٣"},
+    ],
+    ids=str,
+)
+async def test_options_that_were_not_asked_for_are_refused(options: dict[str, str]) -> None:
+    async def greedy(peer: Peer) -> None:
+        await peer.request()
+        body = b"".join(text.encode() + b"\0" for pair in options.items() for text in pair)
+        await peer.send(b"\0\6" + body)
+
+    async with served_by(greedy) as peer:
+        with pytest.raises(TftpError):
+            await client(peer, deadline_s=0.5).fetch(HOST, FILE)
+
+
+async def test_a_block_longer_than_negotiated_is_refused() -> None:
+    async def swelling(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(OptionAcknowledgement({"blksize": "16"}))
+        await peer.receive()
+        await peer.send(Data(1, bytes(600)))
+
+    async with served_by(swelling) as peer:
+        with pytest.raises(TftpRefusedError, match="longer than negotiated"):
+            await client(peer).fetch(HOST, FILE)
+
+
+async def test_a_dripping_server_is_given_up() -> None:
+    async def dripping(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(OptionAcknowledgement({"blksize": "8"}))
+        block = 0
+        while True:
+            await peer.receive()
+            block += 1
+            await peer.send(Data(block % 65_536, bytes(8)))
+
+    async with served_by(dripping) as peer:
+        with pytest.raises(TftpError, match="too slow"):
+            await client(peer, deadline_s=0.2, max_bytes=1_000_000_000).fetch(HOST, FILE)
+
+
+async def test_silence_is_given_up() -> None:
+    async def silent(peer: Peer) -> None:
+        await peer.request()
+
+    async with served_by(silent) as peer:
+        with pytest.raises(TftpError, match="does not answer"):
+            await client(peer).fetch(HOST, FILE)
+
+
+async def test_a_refusal_is_final_and_says_why() -> None:
+    async def refusing(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(Failure(1, "File not found"))
+
+    async with served_by(refusing) as peer:
+        with pytest.raises(TftpRefusedError, match="File not found"):
+            await client(peer).fetch(HOST, FILE)
+
+
+NAMES = ["../etc/passwd", "/etc/passwd", "a/../b", "a/b/c", ".hidden", "a\0b", "a b", "", "a" * 200]
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_a_name_that_leads_elsewhere_is_not_asked_for(name: str) -> None:
+    assert not is_acceptable(name)
+    with pytest.raises(TftpRefusedError, match="acceptable"):
+        await TftpClient(Settings(), Trips()).fetch(HOST, name)
+
+
+def test_the_waterfall_goes_from_specific_to_generic() -> None:
+    mine = "units/02-54-50-00-00-01.yaml"
+    rest = [mine, "models/touchpro.yaml", "default.yaml"]
+    assert list(waterfall("", "02-54-50-00-00-01", "TouchPro")) == rest
+    assert list(waterfall("site.yaml", "02-54-50-00-00-01", "TouchPro")) == ["site.yaml", *rest]
+    assert list(waterfall(mine, "02-54-50-00-00-01", "TouchPro")) == rest
+    assert list(waterfall("../x", "02-54-50-00-00-01", "TouchPro")) == rest
+
+
+@pytest.fixture
+def atftpd(tmp_path: Path) -> Iterator[tuple[int, bytes]]:
+    try:
+        program = tool("atftpd")
+    except ToolMissingError as error:
+        pytest.skip(str(error))
+    content = random.Random(3).randbytes(300_000)
+    folder = tmp_path / "tftp"
+    folder.mkdir()
+    (folder / "image.bin").write_bytes(content)
+    for path in (folder / "image.bin", folder, *folder.parents):
+        with suppress(PermissionError):
+            path.chmod(path.stat().st_mode | 0o055)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    user = "root" if os.getuid() == 0 else "nobody"
+    command = [str(program.path), "--daemon", "--no-fork", "--bind-address", "127.0.0.1",
+               "--port", str(port), "--user", user, "--group", "root", str(folder)]  # fmt: skip
+    with subprocess.Popen(command, env=program.environment()) as process:
+        yield port, content
+        process.terminate()
+
+
+@pytest.mark.bench
+@pytest.mark.parametrize("window", [1, 4, 16])
+async def test_atftpd_serves_every_window(atftpd: tuple[int, bytes], window: int) -> None:
+    port, content = atftpd
+    trips = Trips()
+    settings = Settings(port=port, window=window, max_bytes=1_000_000, timeout_s=0.3, resends=20)
+    assert await TftpClient(settings, trips).fetch(HOST, "image.bin") == content
+    blocks = len(content) // settings.block_bytes + 1
+    assert trips.total <= blocks / window + 3
+    with pytest.raises(TftpRefusedError, match="not found"):
+        await TftpClient(settings, trips).fetch(HOST, "missing.bin")
