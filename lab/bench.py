@@ -159,6 +159,13 @@ class Bench:
         await self.units[name].power_on()
         return self.units[name]
 
+    async def factory_reset(self, name: str) -> None:
+        """Unplug a unit, if it is on, and take it back to how it left the factory.
+
+        Its hardware is restarted too: handsets on their cradles, nobody speaks.
+        """
+        await self.units[name].factory_reset()
+
     async def capture(self, host: str, *, interface: str = "eth0") -> ServiceProcess:
         """Capture at a host (or a router) into ``captures/<host>-<interface>.pcap``."""
         name = f"{host}-{interface}"

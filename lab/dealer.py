@@ -147,7 +147,11 @@ class Dealer:
         await until(self.is_registered, "registration at both PBXs")
 
     async def start_day(self) -> None:
-        """Power on, log in, wait for the speaker channels."""
+        """Power on, log in, wait for the speaker channels.
+
+        Raises:
+            NeverHappenedError: one of it did not happen in time.
+        """
         await self.power_on()
         await self.wait_for_panel()
         await self.log_in()
@@ -198,6 +202,13 @@ class Dealer:
         """Every alarm that the panel shows."""
         alarms: list[dict[str, Any]] = (await self.state() or {}).get("alarms", [])
         return alarms
+
+    async def sees_alarm(self, code: str, *words: str) -> dict[str, Any] | None:
+        """The alarm of a code whose message holds all the words, if the panel shows it."""
+        for alarm in await self.alarms():
+            if alarm["code"] == code and all(word in alarm["message"] for word in words):
+                return alarm
+        return None
 
     async def is_registered(self) -> bool:
         """Whether the unit is registered at every PBX."""

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
 import sys
 import time
 from dataclasses import dataclass
@@ -115,6 +116,15 @@ class Unit:
         forget = ["address flush dev eth0", "route flush table main"]
         self._network.configure(self.name, forget)
 
+    async def factory_reset(self) -> None:
+        """Power it off, if it is on, and forget everything since the factory."""
+        if f"{self.name}-boot" in self._processes:
+            await self.power_off()
+        if f"{self.name}-hardware" in self._processes:
+            await self._processes[f"{self.name}-hardware"].restart()
+        shutil.rmtree(self.state, ignore_errors=True)
+        self.state.mkdir(parents=True, exist_ok=True)
+
     def pids(self) -> dict[str, int]:
         """Its running processes: ``boot``, ``matrix``, ``runtime``."""
         found = {"boot": self._processes[f"{self.name}-boot"].pid}
@@ -197,7 +207,7 @@ class Unit:
             root=self._trust.root,
             board=shipped.replace(_SHIPPED_SOCKETS, str(self.sockets)),
         )
-        self.state.mkdir(parents=True)
+        self.state.mkdir(parents=True, exist_ok=True)
 
     def _hardware(self) -> Service:
         self.sockets.mkdir(parents=True, exist_ok=True)
