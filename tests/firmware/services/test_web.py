@@ -336,6 +336,49 @@ async def test_what_the_desk_refuses_is_answered_with_its_reason(
         assert (await answer.json())["error"]["message"] == "the handset has a call already"
 
 
+NASTY = (
+    b"",
+    b"{}",
+    b"null",
+    b"\x00",
+    b'{"number": {"$ne": 1}}',
+    b'{"number": "\\ud800"}',
+    b'{"number": "%s%n"}',
+    b'{"off_hook": null}',
+    b'{"gain_db": 1e400}',
+    b'{"gain_db": NaN}',
+    b'{"gain_db": 99999999999999999999}',
+    b'{"side": {}}',
+    b'{"on": "true"}',
+    b'{"user": [], "password": {}}',
+    b'{"number": 1, "number": "2"}',
+    b'{"a":' * 3000,
+)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "login",
+        "handsets/left/hook",
+        "handsets/left/dial",
+        "calls/%00/answer",
+        "calls/%2e%2e%2f/move",
+        "calls/a%0d%0aX/hangup",
+        "speakers/1/volume",
+        "speakers/1/mute",
+        "speakers/1/talk",
+    ],
+)
+async def test_no_body_makes_the_unit_stumble(browser: aiohttp.ClientSession, path: str) -> None:
+    await log_in(browser)
+    headers = {**PANEL, "Content-Type": "application/json"}
+    for body in NASTY:
+        async with browser.post(f"/api/{path}", data=body, headers=headers) as answer:
+            assert answer.status < 500, body
+            assert isinstance(await answer.json(), dict)
+
+
 async def test_calls_that_nobody_would_record_are_refused_when_the_policy_says_so(
     browser: aiohttp.ClientSession, unit: OneUnit
 ) -> None:
