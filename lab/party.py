@@ -27,6 +27,8 @@ SPEAKS_SECONDS = 900.0
 _MODULES = ("g711", "aubridge", "aufile", "sndfile")
 _APPLICATIONS = ("account", "ctrl_tcp", "menu")
 _REGISTER_SECONDS = 60
+_GRACE_SECONDS = 0.5
+"""baresip hangs up and closes its files at once, then waits for nothing for two seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,7 @@ def service(
         [str(program.path), "-f", str(folder), "-v"],
         ready=logged("200 OK", times=len(registrars)),
         env=program.env,
+        grace_s=_GRACE_SECONDS,
     )
 
 

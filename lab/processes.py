@@ -71,6 +71,7 @@ class Service:
         ready: when it may be used.
         env: variables added to the environment.
         deadline_s: longest time from its start until it is ready.
+        grace_s: how long it may take to end after SIGTERM.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Service:
     ready: Ready = started
     env: Mapping[str, str] = field(default_factory=dict)
     deadline_s: float = 15.0
+    grace_s: float = 2.0
 
 
 class ServiceProcess:
@@ -183,12 +185,12 @@ class ServiceProcess:
         while self.running or any(map(_lives, family)):
             await asyncio.sleep(_POLL_SECONDS)
 
-    async def stop(self, *, grace_s: float = 2.0) -> None:
-        """SIGTERM, and SIGKILL when it has not ended after ``grace_s`` seconds."""
+    async def stop(self) -> None:
+        """SIGTERM, and SIGKILL when it has not ended after the service's grace."""
         self.signal(signal.SIGCONT)
         self.signal(signal.SIGTERM)
         try:
-            async with asyncio.timeout(grace_s):
+            async with asyncio.timeout(self.service.grace_s):
                 await self._ended()
         except TimeoutError:
             await self.kill()

@@ -56,8 +56,8 @@ async def test_a_service_that_is_late_is_an_error(processes: Processes, tmp_path
 
 
 async def test_stop_kills_what_does_not_listen(processes: Processes) -> None:
-    process = await processes.start(service(STUBBORN, ready=logged("up")))
-    await process.stop(grace_s=0.1)
+    process = await processes.start(service(STUBBORN, ready=logged("up"), grace_s=0.1))
+    await process.stop()
     assert not process.running
 
 
