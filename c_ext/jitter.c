@@ -474,7 +474,8 @@ static ot_get play(ot_jitter *jitter, int16_t *pcm)
             continue;
         }
         uint32_t hole = seek(jitter, OT_TICK_SAMPLES - at);
-        conceal(jitter, pcm, at, hole);
+        if (hole)
+            conceal(jitter, pcm, at, hole);
         concealed += hole;
         at += hole;
     }
