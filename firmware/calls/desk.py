@@ -120,10 +120,11 @@ class Desk:
         """Takes back the calls that a former process left running, and listens to the hooks.
 
         Raises:
-            MatrixError: The matrix is gone.
+            MatrixError: The matrix is gone; try again.
         """
-        self._unfollow = self._parts.journal.follow(self._parts.agent)
-        self._lines.start()
+        if self._unfollow is None:
+            self._unfollow = self._parts.journal.follow(self._parts.agent)
+            self._lines.start()
         for line in await self._recovery.adopt():
             await self._settle_adopted(line)
         for place in self._handsets.values():

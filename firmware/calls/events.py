@@ -126,7 +126,8 @@ class Dialog:
     """A dialog as RFC 3261 section 12 defines it; enough to go on with it after a crash.
 
     URIs are in name-addr form, tags bare, the route set in sending order.  ``local_cseq`` and
-    ``remote_cseq`` are the last numbers used, -1 for none.  ``supported`` and ``allow`` are the peer's.
+    ``remote_cseq`` are the last numbers used, -1 for none.  ``supported`` and ``allow`` are
+    the peer's.
     """
 
     sip_call_id: str

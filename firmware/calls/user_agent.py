@@ -449,6 +449,7 @@ class UserAgent:
         self._new_call_id = new_call_id
         self._endpoint: pj.Endpoint | None = None
         self._accounts: dict[str, PjAccount] = {}
+        self._companions: dict[tuple[str, str], PjAccount] = {}
         self._calls: dict[str, PjCall] = {}
         self._finished: list[PjCall] = []
         self._successors: dict[str, PjCall] = {}
@@ -502,6 +503,7 @@ class UserAgent:
         self._successors.clear()
         self._finished.clear()
         self._accounts.clear()
+        self._companions.clear()
         self._endpoint = None
 
     def wait(self) -> None:
@@ -541,6 +543,8 @@ class UserAgent:
         account = self._accounts.pop(name, None)
         if account is not None:
             account.shutdown()
+        for key in [key for key in self._companions if key[0] == name]:
+            self._companions.pop(key).shutdown()
 
     def register(self, name: str) -> None:
         """Sends a REGISTER now.
@@ -552,6 +556,40 @@ class UserAgent:
             self._account(name).setRegistration(True)
         except pj.Error as error:
             raise AgentError(f"account {name}: {error.info()}") from None
+
+    def _calling(self, invitation: Invitation) -> PjAccount:
+        """Returns the account that calls, with the Contact that this call needs.
+
+        PJSIP knows Contact parameters per account only, and over TCP it would name whatever
+        address the route to the peer begins at; so such calls get a companion of the account.
+
+        Raises:
+            AgentError: There is no such account, or PJSIP refused.
+        """
+        account = self._account(invitation.account)
+        carrier = ";transport=tcp" if ";transport=tcp" in invitation.target.lower() else ""
+        if not (carrier or invitation.contact_parameters):
+            return account
+        key = (invitation.account, carrier + invitation.contact_parameters)
+        if key not in self._companions:
+            contact = self._contact(account.settings, carrier) + invitation.contact_parameters
+            self._companions[key] = self._companion(account.settings, contact)
+        return self._companions[key]
+
+    def _contact(self, settings: Account, carrier: str) -> str:
+        user, at, _ = settings.identity.removeprefix("sip:").rpartition("@")
+        return f"<sip:{user}{at}{self._place()}{carrier}>"
+
+    def _companion(self, settings: Account, contact: str) -> PjAccount:
+        settings = replace(settings, registrar=None)
+        config = account_settings(settings)
+        config.sipConfig.contactForced = contact
+        made = PjAccount(self, settings)
+        try:
+            made.create(config)
+        except pj.Error as error:
+            raise AgentError(f"account {settings.name}: {error.info()}") from None
+        return made
 
     def _account(self, name: str) -> PjAccount:
         account = self._accounts.get(name)
@@ -568,14 +606,12 @@ class UserAgent:
             CallFailedError: PJSIP could not send it.
             AgentError: There is no such account.
         """
-        account = self._account(invitation.account)
+        account = self._calling(invitation)
         call = PjCall(account, self, invitation.call_id)
         call.media, call.offer = invitation.media, invitation.offer
         call.note = None if invitation.note is None else dict(invitation.note)
         prm = call_parameters(len(invitation.media))
         add_content(prm, invitation.headers, invitation.parts)
-        if invitation.contact_parameters:
-            prm.txOption.contactUri = self._contact(account, invitation)
         self._calls[invitation.call_id] = call
         try:
             call.makeCall(invitation.target, prm)
@@ -676,12 +712,6 @@ class UserAgent:
             action()
         except pj.Error as error:
             raise AgentError(f"call {call.call_id}: {error.info()}") from None
-
-    def _contact(self, account: PjAccount, invitation: Invitation) -> str:
-        user = account.settings.identity.removeprefix("sip:").rpartition("@")[0]
-        carrier = ";transport=tcp" if "transport=tcp" in invitation.target.lower() else ""
-        who = f"{user}@" if user else ""
-        return f"<sip:{who}{self._place()}{carrier}>{invitation.contact_parameters}"
 
     # ------------------------------------------------------------ what PJSIP reports
 
