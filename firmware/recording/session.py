@@ -60,7 +60,7 @@ GOODBYE_S = 1.0
 FIRST_RETRY_S, LAST_RETRY_S = 0.5, 4.0
 SILENT_S = 1.0
 REFUSED_S = 3.0
-SOURCE = ""
+SOURCE = ";+sip.src"
 REQUIRE = ("Require", "siprec")
 DISPOSITION = ("Content-Disposition", "recording-session")
 

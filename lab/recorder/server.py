@@ -88,7 +88,7 @@ class RecorderServer:
             raise SipRefusedError(421, "only recording sessions here", ("Require", OPTION_TAG))
         offer = _offer(invite)
         metadata = _metadata(invite)
-        session = self._take_over(dialog, replaced) or self._open(dialog)
+        session = self._take_over(dialog, replaced) or self._open(dialog, invite)
         try:
             answer = session.offer(offer)
             _keep(session, metadata)
@@ -125,8 +125,11 @@ class RecorderServer:
         session.taken_over(dialog.call_id)
         return session
 
-    def _open(self, dialog: Dialog) -> RecordingSession:
-        return RecordingSession(dialog.call_id, dialog.remote_uri, self._where, self._clock)
+    def _open(self, dialog: Dialog, invite: Request) -> RecordingSession:
+        contact = "" if invite.contact is None else str(invite.contact)
+        return RecordingSession(
+            dialog.call_id, dialog.remote_uri, contact, self._where, self._clock
+        )
 
 
 def _offer(request: Request) -> SessionDescription:

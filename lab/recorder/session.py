@@ -119,14 +119,15 @@ class RecordingSession:
     Args:
         call_id: Call-ID of the session, from the wire.
         caller: address of who records.
+        contact: its Contact, which should carry the feature tag ``+sip.src`` (RFC 7866).
         where: where to listen and write.
         clock: the time.
     """
 
-    def __init__(self, call_id: str, caller: str, where: Where, clock: Clock) -> None:
+    def __init__(self, call_id: str, caller: str, contact: str, where: Where, clock: Clock) -> None:
         self._clock, self._where = clock, where
         self._start = clock.unix()
-        self._call_ids, self._caller = [call_id], caller
+        self._call_ids, self._caller, self._contact = [call_id], caller, contact
         self._streams: dict[str, RecordedStream] = {}
         self._metadata: list[str] = []
         self._version = 0
@@ -198,6 +199,7 @@ class RecordingSession:
             "call_id": self._call_ids[-1],
             "call_ids": self._call_ids,
             "caller": self._caller,
+            "contact": self._contact,
             "start_utc": _stamp(self._start),
             "end_utc": None if state == "recording" else _stamp(self._clock.unix()),
             "metadata": self._metadata,

@@ -49,6 +49,7 @@ async def test_both_recorders_keep_the_same_bytes(bench: Bench) -> None:
         assert found.same, found
         assert found.common >= 90
     assert [stream["lost"] for stream in bench.a.session()["streams"]] == [0, 0]
+    assert bench.a.session()["contact"].endswith(";transport=tcp>;+sip.src")
     assert await bench.matrix.recording_list() == ()
 
 
