@@ -163,6 +163,7 @@ class Runtime:
         left_over = self._journal.entries()
         await self._take_calls_back()
         self._spawn(self._follow_desk())
+        self._spawn(self._tell_boot())
         await self._shift.resume(left_over)
         self._spawn(self._follow_files())
 
@@ -194,6 +195,10 @@ class Runtime:
             self._changes.ring()
             self._shift.note_calls()
             self._watch_registrations()
+
+    async def _tell_boot(self) -> None:
+        """Apart from the rest, so that a boot agent that hangs holds up nobody."""
+        async for _ in self._desk.changes():
             await self._shift.report()
 
     async def _follow_alarms(self) -> None:
@@ -209,6 +214,7 @@ class Runtime:
             if now != seen:
                 seen = now
                 await self._shift.follow()
+                self._watch_address()
                 self._changes.ring()
 
     def _watch_registrations(self) -> None:
@@ -217,6 +223,15 @@ class Runtime:
                 self._alarms.clear("pbx.lost", registration.server)
             elif registration.status:
                 self._alarms.raise_(*_pbx_alarm(registration))
+
+    def _watch_address(self) -> None:
+        """SIP and RTP stay bound to the address of the start; a new one needs a restart."""
+        address = self._files.address()
+        if address == self._agent.settings.address:
+            self._alarms.clear("network.moved")
+            return
+        remedy = "restart the unit when nobody is speaking"
+        self._alarms.raise_("network.moved", "", f"the unit's address is now {address}", remedy)
 
     # ------------------------------------------------------------ making the parts
 

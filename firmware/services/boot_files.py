@@ -49,9 +49,10 @@ class BootFiles:
         """What changes with every new profile."""
         return mark(self.profile)
 
-    def marks(self) -> tuple[Mark, Mark]:
-        """What changes with every new status or profile."""
-        return mark(self._state / "status.json"), self.profile_mark()
+    def marks(self) -> tuple[Mark, ...]:
+        """What changes with every new status, address or profile."""
+        names = ("status.json", "network.json")
+        return (*(mark(self._state / name) for name in names), self.profile_mark())
 
     def address(self) -> str:
         """The unit's address, loopback while boot has none."""
