@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import asdict, dataclass
 from typing import cast
 
@@ -107,12 +107,11 @@ class Unit:
         """
         return [cast(JsonObject, asdict(leg)) for leg in await self._parts.matrix.leg_list()]
 
-    async def changes(self) -> AsyncIterator[None]:
+    def changes(self) -> AsyncGenerator[None, None]:
         """Wakes whenever the state may have changed."""
-        async for _ in self._parts.changes:
-            yield
+        return self._parts.changes.rings()
 
-    def live(self) -> AsyncIterator[JsonObject]:
+    def live(self) -> AsyncGenerator[JsonObject, None]:
         """Levels and alarms as they happen."""
         return self._parts.live.messages()
 

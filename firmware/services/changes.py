@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 
 class Changes:
@@ -17,7 +17,7 @@ class Changes:
         for reader in self._readers:
             reader.set()
 
-    async def __aiter__(self) -> AsyncIterator[None]:
+    async def rings(self) -> AsyncGenerator[None, None]:
         """Yields after every ring; rings while the reader is busy become one."""
         bell = asyncio.Event()
         self._readers.add(bell)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Final
 
 from ...hal.clock import Clock
@@ -39,7 +39,7 @@ class LiveFeed:
         self._readers: set[_Reader] = set()
         self._tasks: tuple[asyncio.Task[None], ...] = ()
 
-    async def messages(self) -> AsyncIterator[JsonObject]:
+    async def messages(self) -> AsyncGenerator[JsonObject, None]:
         """Yields messages for a browser; the oldest give way when it is slow."""
         reader = _Reader()
         self._readers.add(reader)

@@ -10,7 +10,8 @@ import asyncio
 import json
 import logging
 import weakref
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import aclosing
 from typing import Final, Protocol, TypeAlias
 
 from aiohttp import WSMsgType, web
@@ -133,11 +134,11 @@ class Unit(Protocol):
         """Logs the user out."""
         ...
 
-    def changes(self) -> AsyncIterator[None]:
+    def changes(self) -> AsyncGenerator[None, None]:
         """Wakes whenever the state may have changed; changes in between are taken together."""
         ...
 
-    def live(self) -> AsyncIterator[JsonObject]:
+    def live(self) -> AsyncGenerator[JsonObject, None]:
         """Levels and alarms as they happen, as messages for the browser."""
         ...
 
@@ -493,15 +494,17 @@ class Site:
         """Sends the state now and after every change; ends when the session ends or begins."""
         user = self._user(request)
         await _send(browser, {"type": "state", "state": self._state(request)})
-        async for _ in self._unit.changes():
-            if self._user(request) != user:
-                return
-            await _send(browser, {"type": "state", "state": self._state(request)})
-            await asyncio.sleep(STATE_INTERVAL_S)
+        async with aclosing(self._unit.changes()) as changes:
+            async for _ in changes:
+                if self._user(request) != user:
+                    return
+                await _send(browser, {"type": "state", "state": self._state(request)})
+                await asyncio.sleep(STATE_INTERVAL_S)
 
     async def _send_live(self, browser: web.WebSocketResponse) -> None:
-        async for message in self._unit.live():
-            await _send(browser, message)
+        async with aclosing(self._unit.live()) as messages:
+            async for message in messages:
+                await _send(browser, message)
 
 
 async def _send(browser: web.WebSocketResponse, message: JsonObject) -> None:

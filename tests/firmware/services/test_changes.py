@@ -7,7 +7,7 @@ from openturret.firmware.services.changes import Changes
 
 async def test_rings_while_the_reader_is_busy_become_one() -> None:
     changes = Changes()
-    reader = aiter(changes)
+    reader = changes.rings()
     waiting = asyncio.ensure_future(anext(reader))
     await asyncio.sleep(0)
     for _ in range(5):
@@ -22,7 +22,7 @@ async def test_rings_while_the_reader_is_busy_become_one() -> None:
 
 async def test_every_reader_wakes() -> None:
     changes = Changes()
-    waiting = [asyncio.ensure_future(anext(aiter(changes))) for _ in range(3)]
+    waiting = [asyncio.ensure_future(anext(changes.rings())) for _ in range(3)]
     await asyncio.sleep(0)
     changes.ring()
     await asyncio.wait_for(asyncio.gather(*waiting), 1)

@@ -2,7 +2,7 @@ import asyncio
 import contextlib
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 
 import aiohttp
@@ -108,13 +108,13 @@ class OneUnit:
         async with self.changed:
             self.changed.notify_all()
 
-    async def changes(self) -> AsyncIterator[None]:
+    async def changes(self) -> AsyncGenerator[None, None]:
         while True:
             async with self.changed:
                 await self.changed.wait()
             yield
 
-    async def live(self) -> AsyncIterator[JsonObject]:
+    async def live(self) -> AsyncGenerator[JsonObject, None]:
         self.level_readers += 1
         try:
             yield {"type": "levels", "levels": {"leg:1": [-20, -96]}}
