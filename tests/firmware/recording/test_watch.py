@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import select
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -40,6 +41,24 @@ async def test_a_recorder_answers(recorder: RecorderServer, transport: str) -> N
     assert [await probe.ask() for _ in range(3)] == [200, 200, 200]
     probe.close()
     await asyncio.sleep(0)
+
+
+async def test_an_answer_that_we_read_too_late_is_an_answer() -> None:
+    """The loop is busy past the deadline; the answer waits in the socket all the while."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as recorder:
+        recorder.bind(("127.0.0.1", 0))
+        recorder.settimeout(0)
+        probe = _probe(recorder.getsockname()[1], "udp")
+        question = asyncio.create_task(probe.ask(answer_s=0.05))
+        while not select.select([recorder], [], [], 0)[0]:
+            await asyncio.sleep(0)
+        options, source = recorder.recvfrom(4096)
+        head, _, tail = options.partition(b"\r\n")
+        assert head.startswith(b"OPTIONS")
+        recorder.sendto(b"SIP/2.0 200 OK\r\n" + tail, source)
+        select.select([], [], [], 0.1)
+        assert await question == 200
+        probe.close()
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
