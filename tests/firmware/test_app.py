@@ -161,7 +161,9 @@ class Floor:
         return (self._folder / "runtime.log").read_text()
 
     async def _run(self, module: str) -> asyncio.subprocess.Process:
-        path = f"{ROOT / '.pkg'}{os.pathsep}{self._folder / 'site'}"
+        path = os.pathsep.join(
+            filter(None, [os.environ.get("PYTHONPATH"), str(self._folder / "site")])
+        )
         name = "matrix" if module.endswith("matrix") else "runtime"
         with (self._folder / f"{name}.log").open("a") as log:
             return await asyncio.create_subprocess_exec(
