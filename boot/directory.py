@@ -29,6 +29,9 @@ LDAPS_PORT: Final = 636
 MAX_CREDENTIAL: Final = 256
 
 _SUCCESS = 0
+_LDAP3_RAISES = (LDAPException, OSError, LookupError, TypeError, ValueError, AttributeError)
+"""The last four come from its decoder when a server sends garbage."""
+
 _SERVER_TROUBLE = frozenset({51, 52, 80})  # busy, unavailable, other (RFC 4511 appendix A)
 _REMEDY = "check application.directory.servers and that TCP 636 is open to them"
 _TRUST_REMEDY = "check the directory's certificate: factory CA, its name, not expired"
@@ -128,10 +131,12 @@ class Directory:
             bound = connection.bind()
             _check_result(server, bound=bool(bound), code=int(connection.result["result"]))
             return self._name(connection, dn)
-        except (LDAPException, OSError) as error:
+        except _LDAP3_RAISES as error:
             raise _translate(server, tls, error) from error
         finally:
             connection.strategy.close()
+            if connection.socket is not None:
+                connection.socket.close()  # ldap3 leaves one that never got connected
 
     def _connection(
         self, server: DirectoryServer, tls: "_VerifiedTls", dn: str, password: str

@@ -85,14 +85,17 @@ class Process:
         return self._child.wait() if self._child else None
 
     async def stop(self, grace_s: float) -> None:
-        """Asks the process group to end, and ends it when the grace is over."""
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.pid, number)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(grace_s):
-                    await self.ended()
-                return
+        """Asks the process group to end, and kills what is left of it when the grace is over."""
+        self._signal(signal.SIGTERM)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(grace_s):
+                await self.ended()
+        self._signal(signal.SIGKILL)
+        await self.ended()
+
+    def _signal(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, number)
 
     def close(self) -> None:
         """Frees the handle; the process is left as it is."""
@@ -179,7 +182,7 @@ class Keeper:
                 f"read {log}",
             ) from error
 
-    async def stop(self, grace_s: float = 5.0) -> None:
+    async def stop(self, grace_s: float) -> None:
         """Stops the service and does not start it again."""
         if self._watch is not None:
             self._watch.cancel()
@@ -196,10 +199,11 @@ class Keeper:
 
     async def _keep(self) -> None:
         patience = _Patience(self._backoff)
-        while self._process is not None:
+        while (process := self._process) is not None:
             started = self._clock.monotonic()
-            code = await self._process.ended()
-            self._process.close()
+            code = await process.ended()
+            self._process = None
+            process.close()
             delay_s = patience.delay_after(self._clock.monotonic() - started)
             self._on_death(self._service, code, delay_s)
             await asyncio.sleep(delay_s)
@@ -294,10 +298,14 @@ class Supervisor:
         keeper = self._keepers.get(name)
         return keeper.pid if keeper else None
 
-    async def stop(self) -> None:
-        """Stops all services, the last started first."""
+    async def stop(self, grace_s: float = 5.0) -> None:
+        """Stops all services, the last started first.
+
+        Args:
+            grace_s: How long each may take before it is killed.
+        """
         for keeper in reversed(self._keepers.values()):
-            await keeper.stop()
+            await keeper.stop(grace_s)
         self._keepers.clear()
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address
@@ -101,7 +101,7 @@ class Lan:
         await self.send(frame)
 
 
-Server = Callable[[Lan], Awaitable[None]]
+Server = Callable[[Lan], Coroutine[None, None, None]]
 
 
 @asynccontextmanager
@@ -110,7 +110,7 @@ async def lan_with(server: Server) -> AsyncIterator[Lan]:
     far.setblocking(False)
     near.setblocking(False)
     lan = Lan(far, near)
-    task = asyncio.create_task(server(lan))  # type: ignore[arg-type]
+    task = asyncio.create_task(server(lan))
     try:
         yield lan
     finally:

@@ -1,0 +1,193 @@
+import asyncio
+import os
+import random
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from openturret.boot.backoff import Backoff
+from openturret.boot.errors import ServiceError
+from openturret.boot.supervisor import Places, Service, Supervisor, service_environment
+from openturret.hal.clock import SystemClock
+
+IDLE = "import time; print('up', flush=True); time.sleep(600)"
+FAILING = "raise SystemExit(3)"
+
+
+class Deaths:
+    """What the supervisor tells about processes that ended."""
+
+    def __init__(self) -> None:
+        self.codes: list[int | None] = []
+        self.delays: list[float] = []
+        self.news = asyncio.Event()
+
+    def __call__(self, service: Service, code: int | None, delay_s: float) -> None:
+        self.codes.append(code)
+        self.delays.append(delay_s)
+        self.news.set()
+
+    async def wait(self, number: int) -> None:
+        async with asyncio.timeout(10):
+            while len(self.codes) < number:
+                self.news.clear()
+                await self.news.wait()
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> Places:
+    return Places(tmp_path / "run", tmp_path / "log")
+
+
+def supervisor(places: Places, deaths: Deaths) -> Supervisor:
+    backoff = Backoff(first_s=0.01, cap_s=0.02, jitter=0, rng=random.Random(1))
+    return Supervisor(places, clock=SystemClock(), backoff=backoff, on_death=deaths)
+
+
+@pytest.fixture
+async def deaths() -> Deaths:
+    return Deaths()
+
+
+def service(folder: Path, source: str, *, ready_port: int | None = None) -> Service:
+    (folder / "turretservice.py").write_text(source)
+    return Service("runtime", "turretservice", ready_port=ready_port)
+
+
+def environment(folder: Path) -> dict[str, str]:
+    return service_environment({"PATH": os.environ["PATH"]}, folder)
+
+
+async def until_logged(places: Places, text: str) -> None:
+    log = places.log / "runtime.log"
+    async with asyncio.timeout(10):
+        while not log.exists() or text not in log.read_text():
+            await asyncio.sleep(0)
+
+
+async def test_a_killed_process_is_started_again_at_once(
+    tmp_path: Path, places: Places, deaths: Deaths
+) -> None:
+    under_test = supervisor(places, deaths)
+    await under_test.start(service(tmp_path, IDLE), environment(tmp_path), timeout_s=5)
+    first = under_test.pid("runtime")
+    assert first is not None
+    os.kill(first, signal.SIGKILL)
+    await deaths.wait(1)
+    await until_logged(places, "up")
+    assert deaths.delays == [0.0]
+    assert deaths.codes == [-signal.SIGKILL]
+    assert under_test.pid("runtime") != first
+    await under_test.stop()
+
+
+async def test_deaths_that_follow_each_other_are_answered_more_slowly(
+    tmp_path: Path, places: Places, deaths: Deaths
+) -> None:
+    under_test = supervisor(places, deaths)
+    await under_test.start(service(tmp_path, FAILING), environment(tmp_path), timeout_s=5)
+    await deaths.wait(4)
+    await under_test.stop()
+    assert deaths.codes[:4] == [3, 3, 3, 3]
+    assert deaths.delays[:4] == [0.0, 0.01, 0.02, 0.02]
+
+
+async def test_a_stop_ends_the_whole_process_group(
+    tmp_path: Path, places: Places, deaths: Deaths
+) -> None:
+    source = (
+        "import os, subprocess, sys, time\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+        "print('child', child.pid, flush=True)\ntime.sleep(600)\n"
+    )
+    under_test = supervisor(places, deaths)
+    await under_test.start(service(tmp_path, source), environment(tmp_path), timeout_s=5)
+    await until_logged(places, "child")
+    child = int((places.log / "runtime.log").read_text().split()[1])
+    await under_test.stop()
+    async with asyncio.timeout(10):
+        while _lives(child):
+            await asyncio.sleep(0)
+    assert not (places.run / "runtime.pid").exists()
+    assert deaths.codes == []
+
+
+def _lives(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+async def test_a_process_that_ignores_sigterm_is_killed(
+    tmp_path: Path, places: Places, deaths: Deaths
+) -> None:
+    source = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + IDLE
+    under_test = supervisor(places, deaths)
+    await under_test.start(service(tmp_path, source), environment(tmp_path), timeout_s=5)
+    await until_logged(places, "up")
+    pid = under_test.pid("runtime")
+    await under_test.stop(grace_s=0.05)
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid or 0, 0)
+
+
+async def test_the_process_of_an_earlier_agent_is_taken_over(
+    tmp_path: Path, places: Places, deaths: Deaths
+) -> None:
+    idle = service(tmp_path, IDLE)
+    first, second = supervisor(places, deaths), supervisor(places, deaths)
+    await first.start(idle, environment(tmp_path), timeout_s=5)
+    await until_logged(places, "up")
+    await second.start(idle, environment(tmp_path), timeout_s=5)
+    assert second.pid("runtime") == first.pid("runtime")
+    os.kill(second.pid("runtime") or 0, signal.SIGKILL)
+    await deaths.wait(2)
+    await second.stop()
+    await first.stop()
+
+
+async def test_a_pid_file_of_somebody_else_is_not_believed(
+    tmp_path: Path, places: Places, deaths: Deaths
+) -> None:
+    places.run.mkdir()
+    for content in (str(os.getpid()), "1", "0", "-1", "999999999", "x", ""):
+        (places.run / "runtime.pid").write_text(content)
+        under_test = supervisor(places, deaths)
+        await under_test.start(service(tmp_path, IDLE), environment(tmp_path), timeout_s=5)
+        assert under_test.pid("runtime") not in (os.getpid(), 1)
+        await under_test.stop()
+
+
+async def test_a_silent_service_is_an_error_and_is_kept_running(
+    tmp_path: Path, places: Places, deaths: Deaths
+) -> None:
+    under_test = supervisor(places, deaths)
+    silent = service(tmp_path, IDLE, ready_port=1)
+    with pytest.raises(ServiceError, match="does not answer on port 1"):
+        await under_test.start(silent, environment(tmp_path), timeout_s=0.05)
+    assert under_test.pid("runtime") is not None
+    await under_test.stop()
+
+
+async def test_a_program_that_does_not_exist_is_an_error(
+    tmp_path: Path, places: Places, deaths: Deaths
+) -> None:
+    missing = Service("runtime", "x", python="/nonexistent/python")
+    with pytest.raises(ServiceError, match="does not start"):
+        await supervisor(places, deaths).start(missing, environment(tmp_path), timeout_s=1)
+
+
+def test_the_slot_comes_first_on_the_path() -> None:
+    slot = Path("/state/slots/a")
+    assert service_environment({"A": "1"}, slot) == {"A": "1", "PYTHONPATH": "/state/slots/a"}
+    assert service_environment({"PYTHONPATH": "x"}, slot)["PYTHONPATH"] == "/state/slots/a:x"
+
+
+def test_a_service_runs_under_this_python() -> None:
+    assert Service("matrix", "m", ("--state", "s")).command == (
+        sys.executable, "-m", "m", "--state", "s",
+    )  # fmt: skip
