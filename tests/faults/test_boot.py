@@ -33,7 +33,7 @@ async def test_without_an_answer_dhcp_keeps_trying_and_says_so(bench: Bench) -> 
             await dealer.power_on()
 
             async def says_so() -> bool:
-                return "again in" in stage(dealer, "dhcp").get("detail", "")
+                return "the next one in" in stage(dealer, "dhcp").get("detail", "")
 
             await until(says_so, "a word about the next attempt")
             assert stage(dealer, "dhcp")["state"] == "running"
@@ -49,6 +49,7 @@ async def test_with_every_tss_gone_a_unit_boots_from_its_cache(bench: Bench) -> 
     async with Dealer(bench) as dealer:
         await dealer.power_on()
         await dealer.wait_for_panel()
+        await dealer.log_in()
         for server in servers:
             await server.kill()
         try:
