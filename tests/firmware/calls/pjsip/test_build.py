@@ -16,12 +16,9 @@ import openturret.firmware.calls
 
 HERE = Path(openturret.firmware.calls.__file__).parent / "pjsip" / "build.py"
 VERSION_MAK = (
-    "export PJ_VERSION_MAJOR  := {}
-"
-    "export PJ_VERSION_MINOR  := {}
-"
-    "export PJ_VERSION_REV    :={}
-"
+    "export PJ_VERSION_MAJOR  := {}\n"
+    "export PJ_VERSION_MINOR  := {}\n"
+    "export PJ_VERSION_REV    :={}\n"
 )
 
 if not HERE.exists():
