@@ -370,7 +370,7 @@ class SipServer:
         return dialog, answer
 
     def _replaced(self, request: Request, peer: Peer) -> Dialog | None:
-        if not request.headers.all("Replaces"):
+        if not request.headers.all("Replaces") or "replaces" not in self._extensions:
             return None
         wanted = Replaces.parse(request.headers.only("Replaces"))
         old = self._dialogs.get((wanted.call_id, wanted.to_tag))

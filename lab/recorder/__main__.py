@@ -26,6 +26,11 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--rtp-low", type=int, default=30_000, help="first RTP port")
     parser.add_argument("--rtp-high", type=int, default=30_999, help="last RTP port")
     parser.add_argument("--rtcp-interval", type=float, default=5.0, help="seconds between reports")
+    parser.add_argument(
+        "--no-replaces",
+        action="store_true",
+        help="be a recorder whose sessions cannot be taken over (RFC 3891)",
+    )
     parser.add_argument("--verbose", action="store_true", help="log what happens")
     return parser.parse_args(argv)
 
@@ -38,7 +43,9 @@ async def _serve(arguments: argparse.Namespace) -> None:
         arguments.directory,
         arguments.rtcp_interval,
     )
-    server = RecorderServer(where, port=arguments.port, clock=SystemClock())
+    server = RecorderServer(
+        where, port=arguments.port, clock=SystemClock(), replaces=not arguments.no_replaces
+    )
     stop = asyncio.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)

@@ -26,9 +26,12 @@ class RecorderServer:
         where: where to listen and write.
         port: SIP port for UDP and TCP.
         clock: the time.
+        replaces: whether a new session may take an old one over (RFC 3891).
     """
 
-    def __init__(self, where: Where, *, port: int = 5060, clock: Clock) -> None:
+    def __init__(
+        self, where: Where, *, port: int = 5060, clock: Clock, replaces: bool = True
+    ) -> None:
         self._where, self._clock = where, clock
         self._sessions: dict[str, tuple[Dialog, RecordingSession]] = {}
         self.sip = SipServer(
@@ -36,7 +39,7 @@ class RecorderServer:
             address=where.address,
             port=port,
             name=f"OpenTurret recorder {where.name}",
-            extensions=("siprec", "replaces", "timer"),
+            extensions=("siprec", "timer", *(("replaces",) if replaces else ())),
             content_types=("application/sdp", CONTENT_TYPE),
         )
         self._saver: asyncio.Task[None] | None = None

@@ -62,11 +62,12 @@ class Process:
 
 
 class Recorder(Process):
-    def __init__(self, name: str, address: str, folder: Path) -> None:
+    def __init__(self, name: str, address: str, folder: Path, *options: str) -> None:
         self.uri = f"sip:recorder@{address}:5060;transport=tcp"
         self.folder = folder / f"recorder-{name}"
         words = ("-m", "openturret.lab.recorder", "--address", address, "--name", name)
-        super().__init__(*words, "--directory", str(self.folder), log=folder / f"{name}.log")
+        place = ("--directory", str(self.folder))
+        super().__init__(*words, *options, *place, log=folder / f"{name}.log")
 
     async def start(self) -> None:
         await super().start()
@@ -150,7 +151,7 @@ class Bench:
         self.folder, self.address = folder, f"{prefix}.1"
         self.state = folder / "state"
         self.a = Recorder("A", f"{prefix}.30", folder)
-        self.b = Recorder("B", f"{prefix}.31", folder)
+        self.b = Recorder("B", f"{prefix}.31", folder, "--no-replaces")
         self.runtime = Runtime(self.address, self.state, self.a.uri, self.b.uri)
         self.matrix = OldcbMatrix(self.address)
         self.voice = Voice()

@@ -112,7 +112,8 @@ async def test_both_lost_is_said_in_so_many_words(bench: Bench) -> None:
     assert bench.runtime.report["snapshot"]["state"] == "lost"
 
 
-async def test_a_killed_runtime_loses_no_packet_and_takes_the_session_over(bench: Bench) -> None:
+async def test_a_killed_runtime_loses_no_packet_and_goes_on_with_both(bench: Bench) -> None:
+    """A can be taken over (RFC 3891), B cannot: its dialog goes on by hand."""
     await bench.recording()
     await bench.heard(bench.a, 50)
     await bench.runtime.end(signal.SIGKILL)
@@ -121,12 +122,15 @@ async def test_a_killed_runtime_loses_no_packet_and_takes_the_session_over(bench
     bench.runtime.report = {}
     await bench.recording()
     bench.runtime.tell("call")
-    await _kept(bench.a, 3)
+    await asyncio.gather(_kept(bench.a, 3), _kept(bench.b, 3))
+    assert _metadata(bench.b, 3).calls[0].user == "alice"
+    bench.runtime.tell("end")
+    await asyncio.gather(_kept(bench.a, 4), _kept(bench.b, 4))
     await bench.runtime.leave()
-    for recorder in (bench.a, bench.b):
+    for recorder, dialogs in ((bench.a, 2), (bench.b, 1)):
         (folder,) = recorder.sessions()
         session = recorder.session()
         assert session["state"] == "complete", folder
-        assert len(session["call_ids"]) == 2
+        assert len(session["call_ids"]) == dialogs
         assert [stream["lost"] for stream in session["streams"]] == [0, 0]
         assert max(stream["max_gap_ms"] for stream in session["streams"]) < 200
