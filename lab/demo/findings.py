@@ -34,5 +34,6 @@ class Findings:
     bye_reached_party: bool = False
     party_hang_up_freed_line: bool = False
     powered_on_unix: float = 0.0
+    talked_s: float = 0.0
     ear: dict[str, Path] = field(default_factory=dict)
     captures: dict[str, Path] = field(default_factory=dict)

@@ -123,9 +123,9 @@ class Judge:
         seconds, samples = float(about.get("seconds", 0)), int(about.get("samples", 0))
         lost = int(about.get("lost", 0))
         value = f"{seconds:.2f} s, {samples} samples, {lost} lost"
-        self.verdict.holds(
-            "recorders", f"recorder {name}: {stream}", samples > 0 and not lost, value, "lost 0"
-        )
+        whole = seconds >= self._findings.talked_s and not lost
+        bound = f"≥ {self._findings.talked_s:.2f} s, lost 0"
+        self.verdict.holds("recorders", f"recorder {name}: {stream}", whole, value, bound)
 
     def _identity(self, stream: str) -> None:
         folders = [self.stream_folder(name, stream) for name in RECORDER_NAMES]

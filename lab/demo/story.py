@@ -59,9 +59,11 @@ class Story:
             await self._call("left", plan.PARTIES[0].number)
             await self._call("right", plan.PARTIES[1].number)
             await self._hear_hoots()
+            talking = time.monotonic()
             await self._talk(TALK_S)
             await self._kill_runtime()
             await self._talk(AFTER_KILL_S)
+            self.findings.talked_s = time.monotonic() - talking
             self.findings.legs = await self._dealer.panel.legs()
             await self._hang_up_left()
             await self._be_hung_up_right()
