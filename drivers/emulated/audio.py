@@ -38,15 +38,15 @@ class EmulatedAudio:
             DeviceGoneError: The hardware process does not serve the device.
         """
         self.close()
-        stream = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        # Known before it is connected, so that a close meanwhile finds it.
+        stream = self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             stream.settimeout(CONNECT_TIMEOUT_S)
             stream.connect(str(self._path))
+            stream.settimeout(SILENCE_TIMEOUT_S)
         except OSError as error:
-            stream.close()
+            self.close()
             raise DeviceGoneError(f"{self._position}: {error}") from error
-        stream.settimeout(SILENCE_TIMEOUT_S)
-        self._socket = stream
 
     def read(self) -> bytes:
         """Blocks until the microphone has a frame and returns it.

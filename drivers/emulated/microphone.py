@@ -31,7 +31,7 @@ class AudioTwin:
     """Serves one ``<position>.audio`` socket on the running loop, whose time is its clock."""
 
     def __init__(self, path: Path, frame_ms: int) -> None:
-        self._path = path
+        self.path = path
         self._loop = asyncio.get_running_loop()
         self._epoch = self._loop.time()
         self._samples = RATE_HZ * frame_ms // 1000
@@ -50,10 +50,10 @@ class AudioTwin:
         """Makes the device available to a host."""
         if self._listener is not None:
             return
-        self._path.unlink(missing_ok=True)
+        self.path.unlink(missing_ok=True)
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._listener.setblocking(False)
-        self._listener.bind(str(self._path))
+        self._listener.bind(str(self.path))
         self._listener.listen(1)
         self._loop.add_reader(self._listener, self._accept)
 
@@ -64,7 +64,7 @@ class AudioTwin:
             self._loop.remove_reader(self._listener)
             self._listener.close()
             self._listener = None
-            self._path.unlink(missing_ok=True)
+            self.path.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Ends the device and the file of whoever listens."""
