@@ -132,10 +132,14 @@ class Recordings:
     def fork(self, name: str, index: int, target: ForkTarget) -> RecordingPort:
         """Starts sending to a recorder.
 
-        A fork that sends already ends first and gets another port pair: the engine gives
-        its sockets back with the next tick, not at once.
+        A fork that sends there already goes on untouched: that is how a new runtime takes a
+        recording over.  One that sends elsewhere ends first and gets another port pair: the
+        engine gives its sockets back with the next tick, not at once.
         """
-        if index in self[name].forks and self[name].forks[index].target is not None:
+        sending = self[name].forks.get(index)
+        if sending is not None and sending.target == target:
+            return sending.port
+        if sending is not None and sending.target is not None:
             self.unfork(name, index)
         port = self.reserve(name, index)
         recording = self[name]

@@ -360,6 +360,24 @@ async def test_a_fork_that_sends_moves_to_another_recorder(unit: Unit) -> None:
             assert recording.forks[0].target == ForkTarget("127.0.0.1", port)
 
 
+async def test_a_fork_asked_for_again_where_it_sends_goes_on_untouched(unit: Unit) -> None:
+    matrix = unit.client
+    await matrix.recording_open("handsets")
+    async with udp_sink() as (port, heard):
+        target = ForkTarget("127.0.0.1", port)
+        first = await matrix.recording_fork("handsets", 0, target)
+        await until(partial(received, heard))
+        assert await matrix.recording_fork("handsets", 0, target) == first
+        before = len(heard)
+        await until(partial(more_than, heard, before + 3))
+    sequences = [int.from_bytes(packet[2:4], "big") for packet in heard]
+    assert sequences == [(sequences[0] + n) % 65536 for n in range(len(sequences))]
+
+
+async def more_than(heard: list[bytes], count: int) -> bool:
+    return len(heard) > count
+
+
 async def test_a_bus_lives_while_a_recording_taps_it(unit: Unit) -> None:
     matrix = unit.client
     await matrix.recording_open("handsets")
