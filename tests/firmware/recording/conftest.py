@@ -85,9 +85,13 @@ class Recorder(Process):
 class Runtime(Process):
     """Recording, in a process."""
 
-    def __init__(self, address: str, state: Path, a: str, b: str) -> None:
+    def __init__(
+        self, address: str, ports: tuple[int, int], state: Path, recorders: tuple[str, str]
+    ) -> None:
         words = (str(HERE / "unit_process.py"), "--address", address, "--state", str(state))
-        super().__init__(*words, "--a", a, "--b", b, log=state / "runtime.log")
+        matrix = ("--control-port", str(ports[0]), "--event-port", str(ports[1]))
+        a, b = recorders
+        super().__init__(*words, *matrix, "--a", a, "--b", b, log=state / "runtime.log")
         self.report: Json = {}
 
     def tell(self, word: str) -> None:
@@ -152,8 +156,10 @@ class Bench:
         self.state = folder / "state"
         self.a = Recorder("A", f"{prefix}.30", folder)
         self.b = Recorder("B", f"{prefix}.31", folder, "--no-replaces")
-        self.runtime = Runtime(self.address, self.state, self.a.uri, self.b.uri)
-        self.matrix = OldcbMatrix(self.address)
+        self.ports = control, events = _free_port(), _free_port()
+        recorders = (self.a.uri, self.b.uri)
+        self.runtime = Runtime(self.address, self.ports, self.state, recorders)
+        self.matrix = OldcbMatrix(self.address, control_port=control, event_port=events)
         self.voice = Voice()
 
     async def start(self) -> None:
@@ -167,11 +173,13 @@ class Bench:
         unit = f"application.oldcb.address: {self.address}\n"
         (self.state / "config" / "unit.yaml").write_text(unit)
         (self.state / "board.yaml").write_text("board: touchpro\ndevices: {}\n")
+        control, events = self.ports
         words = ("-m", "openturret.firmware.matrix", "--state", str(self.state))
-        self._matrix_process = Process(*words, log=self.folder / "matrix.log")
+        ports = ("--control-port", str(control), "--event-port", str(events))
+        self._matrix_process = Process(*words, *ports, log=self.folder / "matrix.log")
         await self._matrix_process.start()
         async with asyncio.timeout(DEADLINE_S):
-            while not await _accepts(self.address, 4250):
+            while not await _accepts(self.address, control):
                 await asyncio.sleep(0.02)
 
     async def recording(self) -> None:
@@ -191,6 +199,13 @@ class Bench:
                 await process.end()
         await self.voice.close()
         await self.matrix.close()
+
+
+def _free_port() -> int:
+    """The matrix listens on 127.0.0.1 too, where another test's matrix may be."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 async def _accepts(address: str, port: int) -> bool:

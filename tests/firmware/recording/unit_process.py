@@ -69,7 +69,9 @@ async def main(options: argparse.Namespace) -> None:
     journal = Journal(options.state / "journal", clock)
     left_over = journal.entries()
     journal.follow(agent)
-    matrix = OldcbMatrix(options.address)
+    matrix = OldcbMatrix(
+        options.address, control_port=options.control_port, event_port=options.event_port
+    )
     reporter = Reporter(alarms)
     ledger = Ledger(options.state / "calls.jsonl", clock)
     tools = Tools(agent, matrix, alarms, clock, random.Random(), reporter)
@@ -88,6 +90,8 @@ async def main(options: argparse.Namespace) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--address", required=True)
+    parser.add_argument("--control-port", type=int, required=True)
+    parser.add_argument("--event-port", type=int, required=True)
     parser.add_argument("--state", type=Path, required=True)
     parser.add_argument("--a", required=True)
     parser.add_argument("--b", required=True)
