@@ -164,20 +164,39 @@ def lan() -> None:
         ip(command)
 
 
-@pytest.fixture
-def servers(tmp_path: Path, authority: Authority, lan: None) -> Iterator[None]:
+class Servers:
     """dnsmasq and slapd."""
-    tftp = tmp_path / "tftp"
-    (tftp / "units").mkdir(parents=True)
-    (tftp / "units" / f"{FOLDER}.yaml").write_text("tss.servers: [tss1.turret.example]\n")
-    for path in (tmp_path, *tmp_path.parents):
-        with contextlib.suppress(PermissionError):
-            path.chmod(path.stat().st_mode | 0o055)
-    processes = [start_dnsmasq(tmp_path, tftp), start_slapd(tmp_path, authority)]
-    yield
-    for process in processes:
-        process.terminate()
-        process.wait()
+
+    def __init__(self, folder: Path, authority: Authority) -> None:
+        self._folder = folder
+        self._tftp = folder / "tftp"
+        (self._tftp / "units").mkdir(parents=True)
+        hint = self._tftp / "units" / f"{FOLDER}.yaml"
+        hint.write_text("tss.servers: [tss1.turret.example]\n")
+        for path in (folder, *folder.parents):
+            with contextlib.suppress(PermissionError):
+                path.chmod(path.stat().st_mode | 0o055)
+        self._slapd = start_slapd(folder, authority)
+        self.start_dnsmasq()
+
+    def start_dnsmasq(self, *extra: str) -> None:
+        self._dnsmasq = start_dnsmasq(self._folder, self._tftp, *extra)
+
+    def stop_dnsmasq(self) -> None:
+        self._dnsmasq.terminate()
+        self._dnsmasq.wait()
+
+    def close(self) -> None:
+        self.stop_dnsmasq()
+        self._slapd.terminate()
+        self._slapd.wait()
+
+
+@pytest.fixture
+def servers(tmp_path: Path, authority: Authority, lan: None) -> Iterator[Servers]:
+    servers = Servers(tmp_path, authority)
+    yield servers
+    servers.close()
 
 
 def start_dnsmasq(folder: Path, tftp: Path, *extra: str) -> subprocess.Popen[bytes]:
@@ -247,7 +266,7 @@ def world(
     tree: SignedTree,
     start_tss: Callable[..., Tss],
     authority: Authority,
-    servers: None,
+    servers: Servers,
 ) -> Iterator[World]:
     factory = tmp_path / "factory"
     factory.mkdir()
@@ -409,3 +428,49 @@ async def test_new_firmware_is_unpacked_beside_the_old_and_started(world: World)
     assert [path.name for path in (world.state / "slots").glob("a-*")] == [
         (world.state / "slots" / "a").readlink().name
     ]
+
+
+async def test_without_dhcp_the_unit_keeps_trying_says_so_and_boots_when_it_answers(
+    world: World, servers: Servers
+) -> None:
+    servers.stop_dnsmasq()
+    world.power_on()
+    status = await world.until(lambda status: bool(stage(status, "dhcp")["error"]))
+    dhcp = stage(status, "dhcp")
+    assert dhcp["state"] == "running"
+    assert "no DHCP server answered" in dhcp["error"]
+    assert dhcp["remedy"]
+    assert "attempt 1" in dhcp["detail"]
+    servers.start_dnsmasq()
+    assert not (await world.until(running, timeout_s=40))["alarms"]
+
+
+async def test_without_dhcp_a_stored_lease_is_used_with_an_alarm_until_it_is_confirmed(
+    world: World, servers: Servers
+) -> None:
+    world.power_on()
+    first = await world.until(running)
+    world.stop()
+    servers.stop_dnsmasq()
+    servers.start_dnsmasq("--no-dhcp-interface=gw0")
+    world.power_on()
+    status = await world.until(running, timeout_s=40)
+    assert alarms(status) == {"dhcp.unconfirmed"}
+    assert stage(status, "dhcp")["detail"] == stage(first, "dhcp")["detail"]
+    servers.stop_dnsmasq()
+    servers.start_dnsmasq()
+    await world.until(lambda status: not status["alarms"], timeout_s=60)
+
+
+async def test_a_profile_that_was_kept_serves_when_the_tss_is_gone(world: World) -> None:
+    world.power_on()
+    await world.until(running)
+    socket = world.state / "run" / "boot.sock"
+    await ask(socket, "login", user="alice", password="correct horse")
+    await ask(socket, "logout")
+    world.tss.close()
+    await ask(socket, "login", user="alice", password="correct horse")
+    assert alarms(await world.status()) == {"profile.cached"}
+    assert (world.state / "profile" / "current.yaml").exists()
+    with pytest.raises(ControlError, match="wrong"):
+        await ask(socket, "login", user="alice", password="guess")

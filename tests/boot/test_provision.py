@@ -1,0 +1,224 @@
+"""From hints to a slot over loopback: TFTP, FTPES and trust are real, DHCP and DNS are given."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import shutil
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+
+from openturret.boot.errors import BootError, DocumentError, TrustError, UnknownNameError
+from openturret.boot.folder import StateFolder
+from openturret.boot.ftpes import Server
+from openturret.boot.identity import Identity
+from openturret.boot.lease import Lease
+from openturret.boot.provision import REFUSED_ALARM, Manifest, Provisioner
+from openturret.boot.status import StatusBoard
+from openturret.boot.tss import HintStore, locate, parse_hint
+from openturret.hal.clock import SystemClock
+
+if TYPE_CHECKING:
+    from tests.boot.conftest import SignedTree, Tss
+
+CONFIG = "units/02-54-50-00-00-01/config.yaml"
+HOST = IPv4Address("127.0.0.1")
+LEASE = Lease(HOST, 8, HOST, 0.0, 3600, 1800, 3150, domain="turret.example")
+
+
+@dataclass
+class Names:
+    """A resolver that knows some names."""
+
+    known: dict[str, IPv4Address] = field(default_factory=dict)
+
+    async def resolve(self, name: str) -> tuple[IPv4Address, ...]:
+        if name not in self.known:
+            raise UnknownNameError(f"{name} does not exist", "")
+        return (self.known[name],)
+
+
+def content(version: int = 1, **more: bytes) -> dict[str, bytes]:
+    image = io.BytesIO()
+    with zipfile.ZipFile(image, "w") as wheel:
+        wheel.writestr("openturret/firmware/__init__.py", "")
+    manifest = {"version": "0.1.0", "file": "openturret-0.1.0.whl",
+                "sha256": hashlib.sha256(image.getvalue()).hexdigest()}  # fmt: skip
+    return {
+        CONFIG: f"application.config.version: {version}\n".encode(),
+        "firmware/touchpro/manifest.yaml": yaml.safe_dump(manifest).encode(),
+        "firmware/touchpro/openturret-0.1.0.whl": image.getvalue(),
+        **more,
+    }
+
+
+@dataclass
+class Unit:
+    """A provisioner whose TSS nodes are told where they listen."""
+
+    folder: StateFolder
+    status: StatusBoard
+    provisioner: Provisioner
+
+    async def visit(self, *nodes: Tss) -> int:
+        servers = [Server("tss1.turret.example", HOST, node.port) for node in nodes]
+        return (await self.provisioner._visit_first_good(servers)).version
+
+    def alarms(self) -> str:
+        return str(self.status.as_json()["alarms"])
+
+
+@pytest.fixture
+def unit(tmp_path: Path, identity: Identity) -> Unit:
+    folder = StateFolder(tmp_path / "state")
+    status = StatusBoard(folder.status, SystemClock(), {})
+    return Unit(folder, status, Provisioner(identity, folder, status, SystemClock()))
+
+
+async def test_configuration_and_firmware_are_kept(
+    unit: Unit, tree: SignedTree, start_tss: Callable[..., Tss]
+) -> None:
+    tree.publish(content())
+    assert unit.provisioner.kept() is None
+    assert await unit.visit(start_tss()) == 1
+    kept = unit.provisioner.kept()
+    assert kept is not None
+    assert (kept.version, kept.slot.version) == (1, "0.1.0")
+    assert not list((unit.folder.trust / "targets").glob("*.whl")), "unpacked, so not kept twice"
+
+
+async def test_a_unit_without_a_file_of_its_own_gets_the_sites(
+    unit: Unit, tree: SignedTree, start_tss: Callable[..., Tss]
+) -> None:
+    files = content()
+    del files[CONFIG]
+    files["sites/default/config.yaml"] = b"application.config.version: 5\n"
+    tree.publish(files)
+    assert await unit.visit(start_tss()) == 5
+
+
+async def test_an_older_configuration_is_refused_and_the_kept_one_stays(
+    unit: Unit, tree: SignedTree, start_tss: Callable[..., Tss]
+) -> None:
+    tree.publish(content(version=7))
+    tss = start_tss()
+    await unit.visit(tss)
+    tree.publish(content(version=6))
+    with pytest.raises(TrustError, match="6 is older than the last accepted 7"):
+        await unit.visit(tss)
+    assert b"7" in unit.folder.configuration.read_bytes()
+    assert REFUSED_ALARM in unit.alarms()
+
+
+async def test_the_next_server_is_used_when_the_first_has_forged_content(
+    unit: Unit, tree: SignedTree, start_tss: Callable[..., Tss], tmp_path: Path
+) -> None:
+    tree.publish(content())
+    good = start_tss()
+    forged = tmp_path / "forged"
+    shutil.copytree(tree.folder, forged)
+    timestamp = forged / "metadata" / "timestamp.json"
+    document = json.loads(timestamp.read_text())
+    document["signed"]["version"] = 9
+    timestamp.write_text(json.dumps(document))
+    tree.folder = forged
+    bad = start_tss()
+    assert await unit.visit(bad, good) == 1
+    assert REFUSED_ALARM in unit.alarms()
+
+
+async def test_the_next_server_is_used_when_the_first_is_dead(
+    unit: Unit, tree: SignedTree, start_tss: Callable[..., Tss]
+) -> None:
+    tree.publish(content())
+    dead, good = start_tss(), start_tss()
+    dead.close()
+    assert await unit.visit(dead, good) == 1
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {CONFIG: b"- no mapping\n"},
+        {CONFIG: b"application.config.version: [1]\n"},
+        {"firmware/touchpro/manifest.yaml": b"version: 0.1.0\n"},
+        {
+            "firmware/touchpro/manifest.yaml": b"{version: a, file: ../x, sha256: "
+            + b"0" * 64
+            + b"}"
+        },
+        {"firmware/touchpro/openturret-0.1.0.whl": b"no zip"},
+    ],
+    ids=["list", "version", "incomplete", "traversal", "image"],
+)
+async def test_signed_nonsense_changes_nothing(
+    unit: Unit, tree: SignedTree, start_tss: Callable[..., Tss], files: dict[str, bytes]
+) -> None:
+    tss = start_tss()
+    tree.publish(content())
+    await unit.visit(tss)
+    before = unit.folder.configuration.read_bytes(), unit.provisioner.kept()
+    changed = {**content(version=2), **files}
+    if "firmware/touchpro/openturret-0.1.0.whl" in files:
+        manifest = yaml.safe_load(changed["firmware/touchpro/manifest.yaml"])
+        manifest["sha256"] = hashlib.sha256(b"other").hexdigest()
+        changed["firmware/touchpro/manifest.yaml"] = yaml.safe_dump(manifest).encode()
+    tree.publish(changed)
+    with pytest.raises(BootError):
+        await unit.visit(tss)
+    assert (unit.folder.configuration.read_bytes(), unit.provisioner.kept()) == before
+
+
+async def test_without_hints_the_last_good_servers_and_then_dns_are_asked(unit: Unit) -> None:
+    asked: list[str] = []
+
+    class Curious(Names):
+        async def resolve(self, name: str) -> tuple[IPv4Address, ...]:
+            asked.append(name)
+            return await super().resolve(name)
+
+    with pytest.raises(UnknownNameError):
+        await unit.provisioner.provision(LEASE, Curious())
+    assert asked == ["tss1.turret.example", "tss2.turret.example", "tss.turret.example"]
+    asked.clear()
+    HintStore(unit.folder.hints).save(["kept.turret.example"])
+    with pytest.raises(UnknownNameError):
+        await unit.provisioner.provision(LEASE, Curious())
+    assert asked == ["kept.turret.example"]
+
+
+async def test_servers_that_resolve_are_used_in_order() -> None:
+    names = Names({"a": HOST, "c": IPv4Address("10.12.0.10")})
+    assert [server.name for server in await locate(["a", "b", "c"], names)] == ["a", "c"]
+
+
+def test_a_hint_names_servers() -> None:
+    assert parse_hint(b"tss.servers: [tss1.turret.example, tss2.turret.example]\n") == (
+        "tss1.turret.example", "tss2.turret.example",
+    )  # fmt: skip
+    for data in (b"", b"x: 1\n", b"tss.servers: []\n", b"tss.servers: {a: 1}\n", b"x" * 20_000):
+        with pytest.raises(DocumentError):
+            parse_hint(data)
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"{}", b"7", b'"x"'])
+def test_damaged_hints_are_no_hints(tmp_path: Path, damage: bytes) -> None:
+    (tmp_path / "tss.json").write_bytes(damage)
+    assert HintStore(tmp_path / "tss.json").load() == ()
+
+
+def test_a_manifest_names_a_file_beside_it() -> None:
+    sha256 = "0" * 64
+    good = f"version: 0.1.0\nfile: a.whl\nsha256: '{sha256}'\n".encode()
+    assert Manifest.parse(good) == Manifest("0.1.0", "a.whl", sha256)
+    for old, new in ((b"a.whl", b"b/a.whl"), (b"file", b"flie"), (b"'0", b"'")):
+        with pytest.raises(DocumentError):
+            Manifest.parse(good.replace(old, new))
