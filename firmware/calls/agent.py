@@ -25,8 +25,9 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from ...hal.clock import Clock, SystemClock
 from .adoption import Adopted
-from .errors import AgentStoppedError, CallsError
+from .errors import AgentError, AgentStoppedError, CallsError
 from .events import (
     Account,
     BodyPart,
@@ -63,10 +64,12 @@ class Agent:
 
     Args:
         settings: Address, port and name.
+        clock: Bounds how much PJSIP may log.
     """
 
-    def __init__(self, settings: AgentSettings) -> None:
+    def __init__(self, settings: AgentSettings, clock: Clock | None = None) -> None:
         self._settings = settings
+        self._clock = clock or SystemClock()
         self._jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
         self._listeners: list[Listener] = []
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -74,6 +77,7 @@ class Agent:
         self._user_agent: UserAgent | None = None
         self._stopping = False
         self._hang_up = False
+        self._closed = False
 
     @property
     def settings(self) -> AgentSettings:
@@ -90,8 +94,8 @@ class Agent:
         """
         self._loop = asyncio.get_running_loop()
         started: asyncio.Future[None] = self._loop.create_future()
-        self._stopping = False
-        self._user_agent = UserAgent(self._settings, self._publish, new_call_id)
+        self._stopping = self._closed = False
+        self._user_agent = UserAgent(self._settings, self._publish, new_call_id, self._clock)
         self._thread = threading.Thread(
             target=self._run, args=(self._user_agent, started), name="sip", daemon=True
         )
@@ -136,7 +140,7 @@ class Agent:
         await self._do(lambda ua: ua.register(name))
 
     async def allow_only(self, sources: frozenset[str] | None) -> None:
-        """Refuses new calls from other addresses with 403; None allows all."""
+        """Refuses what comes from other addresses outside a dialog with 403; None allows all."""
         await self._do(lambda ua: ua.allow_only(sources))
 
     # ------------------------------------------------------------ calls
@@ -302,14 +306,22 @@ class Agent:
 
         def job() -> None:
             try:
-                value = action(user_agent)
+                value = self._act(user_agent, action)
             except CallsError as error:
                 loop.call_soon_threadsafe(_fail, result, _bare(error))
+            except Exception as error:
+                logger.exception("a job of the SIP thread")
+                loop.call_soon_threadsafe(_fail, result, AgentError(f"{error!r}"))
             else:
                 loop.call_soon_threadsafe(_resolve, result, value)
 
         self._post(job)
         return await result
+
+    def _act(self, user_agent: UserAgent, action: Callable[[UserAgent], T]) -> T:
+        if self._closed:
+            raise AgentStoppedError("the SIP agent has stopped")
+        return action(user_agent)
 
     def _post(self, job: Job) -> None:
         self._jobs.put(job)
@@ -329,6 +341,7 @@ class Agent:
         while not self._stopping:
             self._run_jobs()
             user_agent.wait()
+        self._closed = True
         user_agent.close(hang_up=self._hang_up)
         self._run_jobs()
 

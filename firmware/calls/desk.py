@@ -15,6 +15,7 @@ A number is dialled only off-hook.  Putting the handset back hangs up.
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import logging
 import random
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
@@ -64,7 +65,8 @@ class DeskParts:
         rng: Spreads retries.
         peers: Further addresses that may call: recorders and the like.
         expires_s: How long a registration is asked to last.
-        strict_sources: Refuse calls from addresses that are neither PBX, channel nor peer.
+        strict_sources: Refuse what comes from addresses that are neither PBX, channel nor peer;
+            without effect while one of these is configured by name.
     """
 
     agent: Agent
@@ -88,6 +90,19 @@ def host_of(text: str) -> str | None:
     with suppress(WireError):
         return SipUri.parse(text if ":" in text.split(".")[0] else f"sip:{text}").host
     return None
+
+
+def is_address(host: str) -> bool:
+    """Whether a host is written as an address: a name cannot be compared with a source.
+
+    >>> is_address('10.11.0.20'), is_address('pbx1.turret.example')
+    (True, False)
+    """
+    try:
+        ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    return True
 
 
 class Desk:
@@ -153,6 +168,7 @@ class Desk:
         self._channels |= {each.number: self._channel(each) for each in profile.channels}
         await self._parts.agent.allow_only(self._allowed_sources())
         await self._registrations.start(profile.identity)
+        await self._end_foreign_channels()
         await self._recovery.take_over()
         for channel in self._channels.values():
             self._spawn(self._open_channel(channel))
@@ -451,6 +467,13 @@ class Desk:
         await self._voice.device_on(place.bus, SPEAKER, talk_db=None, listen_db=place.listen_db)
         self._changed()
 
+    async def _end_foreign_channels(self) -> None:
+        """Ends adopted channels that this dealer does not have."""
+        buses = {channel.bus for channel in self._channels.values()}
+        for line in self._lines:
+            if line.kind is CallKind.CHANNEL and line.bus not in buses:
+                await self._lines.hang_up(line)
+
     async def _open_channel(self, place: ChannelPlace) -> None:
         """Dials a channel unless it is open; an adopted one keeps its volume."""
         if self._lines.on(place.bus) is not None:
@@ -485,8 +508,9 @@ class Desk:
         if not self._parts.strict_sources:
             return None
         places = (*self._parts.servers, *(c.settings.uri for c in self._channels.values()))
-        hosts = (host_of(place) for place in places)
-        return frozenset({*(host for host in hosts if host), *self._parts.peers})
+        hosts = {host for host in (host_of(place) for place in places) if host}
+        hosts |= set(self._parts.peers)
+        return frozenset(hosts) if all(map(is_address, hosts)) else None
 
     def _line_id(self, bus: str) -> str | None:
         line = self._lines.on(bus)

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
+from ...hal.clock import Clock
 from ...hal.wire.json_lines import JsonObject
 from ..wire.errors import WireError
 from ..wire.sdp import rewrite
@@ -53,6 +54,8 @@ FICTITIOUS_PORT = 40_000
 """Given to the loop media transport, never bound, always rewritten."""
 DESTROY_SILENTLY = 3
 """PJSUA_DESTROY_NO_NETWORK, which SWIG does not export."""
+LOG_LINES_PER_SECOND = 10
+LOG_LINE_CHARACTERS = 400
 CODEC_PRIORITIES = {"PCMU/8000/1": 255, "PCMA/8000/1": 254}
 
 P = ParamSpec("P")
@@ -109,13 +112,34 @@ class Invitation:
 
 
 class PjsipLog(pj.LogWriter):
-    """Hands PJSIP's log lines to Python's logging."""
+    """Hands PJSIP's log lines to Python's logging, but not every one of a flood of bad packets.
+
+    Args:
+        clock: Tells one second from the next.
+    """
 
     LEVELS: Mapping[int, int] = {0: logging.ERROR, 1: logging.ERROR, 2: logging.WARNING}
 
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self._clock = clock
+        self._second = 0
+        self._lines = 0
+
     def write(self, entry: pj.LogEntry) -> None:
-        """Logs one line."""
-        pjsip_logger.log(self.LEVELS.get(entry.level, logging.DEBUG), "%s", entry.msg.rstrip())
+        """Logs one line, cut to a readable length."""
+        second = int(self._clock.monotonic())
+        if second != self._second:
+            self._report_dropped()
+            self._second, self._lines = second, 0
+        self._lines += 1
+        if self._lines <= LOG_LINES_PER_SECOND:
+            level = self.LEVELS.get(entry.level, logging.DEBUG)
+            pjsip_logger.log(level, "%s", entry.msg.rstrip()[:LOG_LINE_CHARACTERS])
+
+    def _report_dropped(self) -> None:
+        if self._lines > LOG_LINES_PER_SECOND:
+            pjsip_logger.warning("%d lines dropped", self._lines - LOG_LINES_PER_SECOND)
 
 
 class Tap(pj.RequestTap):
@@ -435,6 +459,7 @@ class UserAgent:
         settings: How it presents itself.
         emit: Gets every event, on this thread.
         new_call_id: Makes up our id of a call that comes in.
+        clock: Bounds how much PJSIP may log.
     """
 
     def __init__(
@@ -442,11 +467,13 @@ class UserAgent:
         settings: AgentSettings,
         emit: Callable[[Event], None],
         new_call_id: Callable[[], str],
+        clock: Clock,
     ) -> None:
         self.emit = emit
         self.tap: Tap | None = None
         self._settings = settings
         self._new_call_id = new_call_id
+        self._clock = clock
         self._endpoint: pj.Endpoint | None = None
         self._accounts: dict[str, PjAccount] = {}
         self._companions: dict[tuple[str, str], PjAccount] = {}
@@ -470,7 +497,7 @@ class UserAgent:
         self._endpoint = endpoint = pj.Endpoint()
         try:
             endpoint.libCreate()
-            endpoint.libInit(endpoint_settings(self._settings, PjsipLog()))
+            endpoint.libInit(endpoint_settings(self._settings, PjsipLog(self._clock)))
             self._bind(endpoint)
             endpoint.libStart()
             self.tap = Tap(self)
@@ -495,6 +522,8 @@ class UserAgent:
         if self.tap is not None:
             self.tap.stop()
         self.tap = None
+        for token in tuple(self._waiting):
+            self.answered(token, Response(503, "the agent stops"))
         for call in self._calls.values():
             call.ended_by_us = True
         if self._endpoint is not None:
@@ -797,17 +826,15 @@ class UserAgent:
     # ------------------------------------------------------------ adopted dialogs
 
     def allow_only(self, sources: frozenset[str] | None) -> None:
-        """Refuses new calls from other addresses with 403; None allows all."""
+        """Refuses what comes from other addresses outside a dialog with 403; None allows all."""
         self._sources = sources
 
     def admit(self, method: str, source: str) -> int:
         """Returns 0 for a request outside a dialog that may come in, else a status."""
-        if method != "INVITE" or self._sources is None:
-            return 0
         address, _ = split_address(source)
-        if address in self._sources:
+        if self._sources is None or address in self._sources:
             return 0
-        logger.warning("INVITE from %s refused: not one of the configured servers", source)
+        logger.debug("%s from %s refused: not one of the configured servers", method, source)
         return 403
 
     def adopt(self, adopted: Adopted) -> None:

@@ -11,7 +11,9 @@ import inspect
 import itertools
 import json
 import os
+import random
 import signal
+import socket
 import sys
 import tomllib
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -22,6 +24,7 @@ from typing import Any, TypeVar
 import numpy as np
 import pytest
 
+from openturret.drivers.emulated.hand import Hand
 from openturret.drivers.oldcb import OldcbMatrix
 from openturret.hal.matrix import Leg
 from openturret.lab import party, pbx, speech
@@ -174,9 +177,11 @@ class Unit:
 class Bench:
     """Addresses, processes and the unit of one test."""
 
-    def __init__(self, folder: Path, network: int) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.prefix = f"127.77.{network}"
+        self._claim, self.prefix = claim_network()
+        self.oldcb_ports = free_ports(2)
+        self.hands: list[Hand] = []
         self.programs: list[Program] = []
         self.units: list[Unit] = []
         self.matrices: list[OldcbMatrix] = []
@@ -241,15 +246,15 @@ class Bench:
     async def matrix(self, board: Path) -> OldcbMatrix:
         """Runs the mixing matrix on the unit's address and returns a client."""
         state = self.folder / "state"
-        (state / "config").mkdir(parents=True)
+        state.mkdir()
         (state / "network.json").write_text(json.dumps({"address": self.unit_address}))
-        (state / "config" / "unit.yaml").write_text(
-            f"application.oldcb.address: {self.unit_address}\n"
-        )
+        control, event = self.oldcb_ports
         argv = [sys.executable, "-m", "openturret.firmware.matrix", "--state", str(state)]
-        await self.run("matrix", [*argv, "--board", str(board)], self.environment())
-        await until(lambda: accepts(self.unit_address, 4250))
-        client = OldcbMatrix(self.unit_address)
+        argv += ["--board", str(board)]
+        argv += ["--control-port", str(control), "--event-port", str(event)]
+        await self.run("matrix", argv, self.environment())
+        await until(lambda: accepts("127.0.0.1", control))
+        client = OldcbMatrix(control_port=control, event_port=event)
         self.matrices.append(client)
         return client
 
@@ -258,7 +263,7 @@ class Bench:
         board = await self.hardware()
         matrix = await self.matrix(board)
         argv = [sys.executable, str(HERE / "unit_process.py"), "--board", str(board)]
-        argv += ["--address", self.unit_address, "--matrix", self.unit_address]
+        argv += ["--address", self.unit_address, "--matrix", str(self.oldcb_ports[0])]
         argv += ["--state", str(self.folder / "state")]
         argv += [word for server in servers for word in ("--server", server)]
         argv += [word for peer in peers for word in ("--peer", peer)]
@@ -278,6 +283,12 @@ class Bench:
         self.units.append(unit)
         await unit.start()
         return unit, matrix
+
+    async def hand(self) -> Hand:
+        """Returns the hand that works the emulated hardware."""
+        hand = await Hand.connect(self.folder / "hw")
+        self.hands.append(hand)
+        return hand
 
     def profile(self, *channels: str) -> Json:
         return {"number": "1001", "password": PASSWORD, "domain": DOMAIN, "channels": channels}
@@ -365,7 +376,15 @@ class Bench:
         legs = await matrix.leg_list()
         return bool(legs) and all(leg.stats.packets_received >= packets for leg in legs)
 
+    @staticmethod
+    async def live(matrix: OldcbMatrix) -> bool:
+        """Whether every leg sends and receives."""
+        targets = [leg.target for leg in await matrix.leg_list()]
+        return all(target and target.send and target.receive for target in targets)
+
     async def close(self) -> None:
+        for hand in self.hands:
+            await hand.close()
         for unit in self.units:
             with contextlib.suppress(ProcessLookupError):
                 await unit.close()
@@ -373,6 +392,7 @@ class Bench:
             await matrix.close()
         for program in reversed(self.programs):
             await program.end()
+        self._claim.close()
 
     def _entry_points(self) -> Path:
         """Writes what an installation would, for a run from the checkout."""
@@ -393,12 +413,32 @@ def _bound(address: str) -> bool:
     return wanted in Path("/proc/net/udp").read_text()
 
 
-_networks = itertools.count(os.getpid() % 200)
+def claim_network() -> tuple[socket.socket, str]:
+    """Returns three quarters of an address that no other test uses, and what keeps it ours."""
+    for _ in range(500):
+        prefix = f"127.77.{random.SystemRandom().randrange(1, 255)}"
+        claim = socket.socket()
+        try:
+            claim.bind((f"{prefix}.254", 77))
+        except OSError:
+            claim.close()
+        else:
+            return claim, prefix
+    raise RuntimeError("every network is in use")
+
+
+def free_ports(count: int) -> list[int]:
+    """Returns TCP ports that were free on loopback a moment ago."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [int(each.getsockname()[1]) for each in sockets]
 
 
 @pytest.fixture
 async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
-    made = Bench(tmp_path, next(_networks) % 254 + 1)
+    made = Bench(tmp_path)
     try:
         yield made
     except ToolMissingError as error:

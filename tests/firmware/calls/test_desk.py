@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from openturret.drivers.emulated.hand import Hand
 from openturret.firmware.calls.desk import host_of
 
 if TYPE_CHECKING:
@@ -96,7 +95,7 @@ async def test_lifting_and_cradling_the_handset_by_hand(bench: Bench) -> None:
     sipp = await bench.sipp("answer_then_bye_from_turret.xml", 55)
     unit, _ = await bench.unit()
     await unit.ask("open_profile", bench.profile())
-    hand = await Hand.connect(bench.folder / "hw")
+    hand = await bench.hand()
     await hand.lift("handset-left")
     await unit.shows(lambda s: s["handsets"]["left"]["off_hook"])
     await unit.ask("dial", "left", f"sip:sipp@{bench.address(55)}:5060")
@@ -104,14 +103,13 @@ async def test_lifting_and_cradling_the_handset_by_hand(bench: Bench) -> None:
     await hand.cradle("handset-left")
     assert await sipp.ended() == 0
     await unit.shows(lambda s: not s["calls"] and not s["handsets"]["left"]["off_hook"])
-    await hand.close()
 
 
 async def test_a_handset_cradled_while_the_runtime_was_dead_hangs_up(bench: Bench) -> None:
     sipp = await bench.sipp("answer_then_bye_from_turret.xml", 56)
     unit, _ = await bench.unit()
     await unit.ask("open_profile", bench.profile())
-    hand = await Hand.connect(bench.folder / "hw")
+    hand = await bench.hand()
     await hand.lift("handset-left")
     await unit.shows(lambda s: s["handsets"]["left"]["off_hook"])
     await unit.ask("dial", "left", f"sip:sipp@{bench.address(56)}:5060")
@@ -121,7 +119,6 @@ async def test_a_handset_cradled_while_the_runtime_was_dead_hangs_up(bench: Benc
     await unit.start()
     assert await sipp.ended() == 0
     await unit.shows(lambda s: not s["calls"])
-    await hand.close()
 
 
 async def test_a_call_finds_the_second_pbx_when_the_first_is_frozen(bench: Bench) -> None:
@@ -157,7 +154,6 @@ async def test_an_incoming_call_rings_is_answered_held_resumed_and_moved(bench: 
     unit, matrix = await bench.unit(f"{bench.address(21)}:5060")
     await unit.ask("open_profile", bench.profile())
     await unit.shows(lambda s: registered(s) == [True])
-    hand = await Hand.connect(bench.folder / "hw")
     caller = await bench.caller(57, f"sip:1001@{bench.address(21)}:5060")
     call = await ringing_call(unit)
     assert call["remote"] == "2001"
@@ -179,6 +175,7 @@ async def test_an_incoming_call_rings_is_answered_held_resumed_and_moved(bench: 
     await unit.ask("resume", call["id"])
     await bench.until(lambda: caller.said().count("MediaChanged") == 3)
 
+    await bench.until(lambda: bench.live(matrix))
     before = await bench.only_leg(matrix)
     await unit.ask("set_hook", "left", True)
     await unit.ask("move", call["id"], "left")
@@ -192,7 +189,6 @@ async def test_an_incoming_call_rings_is_answered_held_resumed_and_moved(bench: 
 
     await unit.ask("hang_up_call", call["id"])
     await bench.until(lambda: "CallEnded" in caller.said())
-    await hand.close()
 
 
 async def test_a_call_from_a_stranger_is_refused(bench: Bench) -> None:

@@ -78,7 +78,7 @@ async def main(options: argparse.Namespace) -> None:
     desk = Desk(
         DeskParts(
             agent=agent,
-            matrix=OldcbMatrix(options.matrix),
+            matrix=OldcbMatrix(control_port=options.matrix),
             servers=tuple(options.server),
             journal=Journal(options.state / "journal", SystemClock()),
             handsets=await open_handsets(options.board),
@@ -104,7 +104,7 @@ async def main(options: argparse.Namespace) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--address", required=True)
-    parser.add_argument("--matrix", required=True)
+    parser.add_argument("--matrix", type=int, required=True)
     parser.add_argument("--state", type=Path, required=True)
     parser.add_argument("--board", type=Path, required=True)
     parser.add_argument("--server", action="append", default=[])
