@@ -96,40 +96,91 @@ static void play_device(ot_engine *engine, uint32_t slot)
     OT_SET(device->playback_energy, smoothed(device->playback_energy, energy));
 }
 
+static struct ot_leg *leg_at(ot_engine *engine, uint32_t index)
+{
+    const ot_active *legs = &engine->legs_active;
+    return &engine->legs[legs->slots[index < legs->count ? index : 0]];
+}
+
+static void warm(const void *memory, size_t octets)
+{
+    for (size_t at = 0; at < octets; at += OT_CACHE_LINE)
+        __builtin_prefetch((const char *)memory + at, 1);
+}
+
+static void warm_receive(const struct ot_leg *leg)
+{
+    warm(leg, OT_CACHE_LINE);
+    warm(&leg->stats, sizeof(leg->stats));
+    warm(&leg->jitter, offsetof(struct ot_jitter, slots));
+}
+
+static void warm_send(const struct ot_leg *leg)
+{
+    warm(leg, offsetof(struct ot_leg, stats) + OT_CACHE_LINE);
+}
+
+/* Kernel calls evict what the tick keeps warm, so receiving, computing and sending are each done
+ * for all legs before the next begins. */
 static void hear(ot_engine *engine)
 {
-    for (uint32_t i = 0; i < engine->legs_active.count; i++) {
-        uint32_t slot = engine->legs_active.slots[i];
-        ot_leg_receive(engine, &engine->legs[slot]);
-        ot_leg_speak(engine, &engine->legs[slot], slot);
-        engine->heard_any[slot] = 0;
+    const ot_active *legs = &engine->legs_active;
+    const ot_active *devices = &engine->devices_active;
+
+    for (uint32_t i = 0; i < legs->count; i++) {
+        warm_receive(leg_at(engine, i + 1));
+        ot_leg_receive(engine, &engine->legs[legs->slots[i]]);
     }
-    for (uint32_t i = 0; i < engine->devices_active.count; i++) {
-        capture_device(engine, engine->devices_active.slots[i]);
-        engine->heard_any[OT_LEGS_MAX + engine->devices_active.slots[i]] = 0;
+    for (uint32_t i = 0; i < legs->count; i++) {
+        ot_jitter_warm(&leg_at(engine, i + 2)->jitter);
+        ot_leg_speak(engine, &engine->legs[legs->slots[i]], legs->slots[i]);
+        engine->heard_any[legs->slots[i]] = 0;
     }
+    for (uint32_t i = 0; i < devices->count; i++) {
+        capture_device(engine, devices->slots[i]);
+        engine->heard_any[OT_LEGS_MAX + devices->slots[i]] = 0;
+    }
+}
+
+static void mix(ot_engine *engine)
+{
+    const ot_active *buses = &engine->buses_active;
+    const ot_active *recordings = &engine->recordings_active;
+
+    for (uint32_t i = 0; i < buses->count; i++)
+        ot_bus_mix(engine, &engine->buses[buses->slots[i]], engine->sums[buses->slots[i]]);
+    for (uint32_t i = 0; i < recordings->count; i++)
+        ot_recording_compose(engine, &engine->recordings[recordings->slots[i]]);
 }
 
 static void speak(ot_engine *engine)
 {
-    for (uint32_t i = 0; i < engine->legs_active.count; i++) {
-        uint32_t slot = engine->legs_active.slots[i];
-        ot_leg_finish(engine, &engine->legs[slot], slot);
-    }
+    const ot_active *legs = &engine->legs_active;
+
+    for (uint32_t i = 0; i < legs->count; i++)
+        ot_leg_compose(engine, &engine->legs[legs->slots[i]], legs->slots[i]);
     for (uint32_t i = 0; i < engine->devices_active.count; i++)
         play_device(engine, engine->devices_active.slots[i]);
+    for (uint32_t i = 0; i < legs->count; i++) {
+        warm_send(leg_at(engine, i + 1));
+        ot_leg_send(engine, &engine->legs[legs->slots[i]]);
+    }
+}
+
+static void record(ot_engine *engine)
+{
+    const ot_active *recordings = &engine->recordings_active;
+
+    for (uint32_t i = 0; i < recordings->count; i++)
+        ot_recording_send(engine, &engine->recordings[recordings->slots[i]]);
 }
 
 static void run_tick(ot_engine *engine)
 {
     hear(engine);
-    for (uint32_t i = 0; i < engine->buses_active.count; i++) {
-        uint32_t slot = engine->buses_active.slots[i];
-        ot_bus_mix(engine, &engine->buses[slot], engine->sums[slot]);
-    }
+    mix(engine);
     speak(engine);
-    for (uint32_t i = 0; i < engine->recordings_active.count; i++)
-        ot_recording_tick(engine, &engine->recordings[engine->recordings_active.slots[i]]);
+    record(engine);
     ot_reports_poll(engine);
     ot_finish_closing(engine);
 }

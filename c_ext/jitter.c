@@ -334,6 +334,17 @@ int ot_jitter_wants(const ot_jitter *jitter)
            jitter->current_octets - jitter->current_at < OT_TICK_SAMPLES;
 }
 
+void ot_jitter_warm(const ot_jitter *jitter)
+{
+    const ot_jitter_slot *next = &jitter->slots[jitter->play_sequence % OT_JITTER_SLOTS];
+    uint32_t chunk = jitter->current_used ? jitter->current_chunk : next->chunk;
+    uint32_t at = jitter->current_used ? jitter->current_at : 0;
+    const uint8_t *code = jitter->chunks[chunk % OT_JITTER_CHUNKS] + at % OT_PAYLOAD_MAX;
+
+    __builtin_prefetch(code);
+    __builtin_prefetch(code + OT_TICK_SAMPLES);
+}
+
 static int16_t *history_frame(ot_jitter *jitter, uint32_t back)
 {
     uint32_t index = (jitter->frame + OT_JITTER_HISTORY - back) % OT_JITTER_HISTORY;

@@ -65,6 +65,7 @@ struct ot_jitter {
 void ot_jitter_init(ot_jitter *jitter, int codec, uint32_t target_ms);
 /* The next 10 ms, valid until four calls later; *got says where they came from. */
 const int16_t *ot_jitter_frame(ot_jitter *jitter, ot_get *got);
+void ot_jitter_warm(const ot_jitter *jitter); /* asks the cache for what the next frame reads */
 uint64_t ot_jitter_expected(const ot_jitter *jitter);
 int ot_jitter_wants(const ot_jitter *jitter); /* the next frame needs a packet not yet opened */
 

@@ -167,7 +167,7 @@ static void note_sent(struct ot_leg *leg, int64_t now_ns)
     OT_ADD(leg->stats.octets_sent, leg->stream.samples);
 }
 
-static void send_packet(ot_engine *engine, struct ot_leg *leg)
+static void write_header(struct ot_leg *leg)
 {
     ot_stream *stream = &leg->stream;
     ot_rtp packet = {
@@ -179,12 +179,22 @@ static void send_packet(ot_engine *engine, struct ot_leg *leg)
     };
 
     ot_rtp_write(stream->packet, &packet);
-    if (ot_socket_send(leg->voice, stream->packet, OT_RTP_HEADER + (size_t)stream->samples,
-                       &leg->stats.send_errors, &leg->stats.last_errno))
-        note_sent(leg, engine->now_ns);
 }
 
-void ot_leg_finish(ot_engine *engine, struct ot_leg *leg, uint32_t port)
+void ot_leg_send(ot_engine *engine, struct ot_leg *leg)
+{
+    ot_stream *stream = &leg->stream;
+
+    if (stream->full &&
+        ot_socket_send(leg->voice, stream->packet, OT_RTP_HEADER + (size_t)stream->samples,
+                       &leg->stats.send_errors, &leg->stats.last_errno))
+        note_sent(leg, engine->now_ns);
+    stream->full = 0;
+    if (leg->connected && engine->tick >= leg->reports.due_tick)
+        ot_leg_report(engine, leg, 0);
+}
+
+void ot_leg_compose(ot_engine *engine, struct ot_leg *leg, uint32_t port)
 {
     const int16_t *pcm = NULL;
     uint64_t energy = 0;
@@ -198,7 +208,5 @@ void ot_leg_finish(ot_engine *engine, struct ot_leg *leg, uint32_t port)
     }
     OT_SET(leg->stats.transmit_energy, smoothed(leg->stats.transmit_energy, energy));
     if (leg->send && ot_stream_fill(&leg->stream, engine->tick, pcm))
-        send_packet(engine, leg);
-    if (engine->tick >= leg->reports.due_tick)
-        ot_leg_report(engine, leg, 0);
+        write_header(leg);
 }

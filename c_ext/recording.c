@@ -65,7 +65,7 @@ static void report(ot_engine *engine, struct ot_recording *recording)
     }
 }
 
-void ot_recording_tick(ot_engine *engine, struct ot_recording *recording)
+void ot_recording_compose(ot_engine *engine, struct ot_recording *recording)
 {
     if (!recording->forks[0].active && !recording->forks[1].active)
         return;
@@ -74,7 +74,13 @@ void ot_recording_tick(ot_engine *engine, struct ot_recording *recording)
         ot_kernel->saturate(engine->out, engine->scratch, OT_TICK_SAMPLES);
         pcm = engine->out;
     }
-    if (ot_stream_fill(&recording->stream, engine->tick, pcm))
+    ot_stream_fill(&recording->stream, engine->tick, pcm);
+}
+
+void ot_recording_send(ot_engine *engine, struct ot_recording *recording)
+{
+    if (recording->stream.full)
         send_packet(recording);
+    recording->stream.full = 0;
     report(engine, recording);
 }

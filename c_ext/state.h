@@ -43,6 +43,7 @@ typedef struct {
     uint8_t codec;
     uint8_t ptime_ticks;
     uint8_t phase; /* the tick of its turn, so that the load is even */
+    uint8_t full;  /* the packet waits to be sent at the end of this tick */
     uint8_t packet[OT_RTP_HEADER + OT_PAYLOAD_OUT_MAX];
 } ot_stream;
 
@@ -280,7 +281,8 @@ uint32_t ot_stream_timestamp(const ot_stream *stream, uint64_t tick);
 /* leg.c */
 void ot_leg_receive(ot_engine *engine, struct ot_leg *leg);
 void ot_leg_speak(ot_engine *engine, struct ot_leg *leg, uint32_t port);
-void ot_leg_finish(ot_engine *engine, struct ot_leg *leg, uint32_t port);
+void ot_leg_compose(ot_engine *engine, struct ot_leg *leg, uint32_t port);
+void ot_leg_send(ot_engine *engine, struct ot_leg *leg);
 
 /* reports.c */
 uint64_t ot_ntp_now(void);
@@ -293,7 +295,8 @@ void ot_fork_report(ot_engine *engine, struct ot_recording *recording, ot_fork *
 void ot_bus_mix(ot_engine *engine, struct ot_bus *bus, int32_t *sum);
 
 /* recording.c */
-void ot_recording_tick(ot_engine *engine, struct ot_recording *recording);
+void ot_recording_compose(ot_engine *engine, struct ot_recording *recording);
+void ot_recording_send(ot_engine *engine, struct ot_recording *recording);
 
 /* socket.c: errno returns; descriptors through pointers */
 int ot_address(struct sockaddr_in *out, const char *dotted, uint16_t port);

@@ -13,6 +13,7 @@ void ot_stream_init(ot_stream *stream, int codec, uint32_t ptime_ticks, uint32_t
     stream->phase = (uint8_t)(phase % ptime_ticks);
     stream->samples = (uint16_t)(ptime_ticks * OT_TICK_SAMPLES);
     stream->fill = 0;
+    stream->full = 0;
 }
 
 uint32_t ot_stream_timestamp(const ot_stream *stream, uint64_t tick)
@@ -42,5 +43,6 @@ int ot_stream_fill(ot_stream *stream, uint64_t tick, const int16_t *pcm)
     if (stream->fill < stream->samples)
         return 0;
     stream->fill = 0;
+    stream->full = 1;
     return 1;
 }

@@ -14,7 +14,8 @@ from .shell import Shell, output_of
 OLDEST_PYTHON = (3, 11)
 PYPI_REMEDY = "check that this machine reaches its Python package index, then run the command again"
 SOURCE_FOLDERS = ("boot", "c_ext", "drivers", "firmware", "hal", "lab")
-SOURCE_SUFFIXES = {".py", ".pyi", ".c", ".h", ".yaml", ".typed", ".html", ".css", ".js", ".svg"}
+BUILT_SUFFIXES = {".pyc", ".so", ".o"}
+GENERATED = "_engine.c"
 
 
 def require_python() -> None:
@@ -112,7 +113,7 @@ def _sources(checkout: Path) -> list[Path]:
         path
         for folder in SOURCE_FOLDERS
         for path in (checkout / folder).rglob("*")
-        if path.suffix in SOURCE_SUFFIXES and path.name != "_engine.c"
+        if path.is_file() and path.suffix not in BUILT_SUFFIXES and path.name != GENERATED
     ]
     tops = ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE")
     return inside + [checkout / name for name in tops]

@@ -13,7 +13,7 @@ def mix(sources: Pcm) -> Pcm:
     out = np.zeros_like(sources)
     lib.ot_mix_minus_self(
         ffi.from_buffer("int16_t[]", out.data),
-        ffi.from_buffer("int16_t[]", sources),
+        ffi.from_buffer("int16_t[]", sources.data),
         *sources.shape,
     )
     return out
