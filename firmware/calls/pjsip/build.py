@@ -408,14 +408,16 @@ def machine_mirror() -> str:
         BuildError: Where apt or its package lists are missing.
     """
     remedy = "give --tarball a pjproject source archive, 2.15 or newer"
-    query = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"]
+    query = ["apt-get", "indextargets", "--format", "$(REPO_URI)"]
+    query += ["Created-By: Packages", "Label: Debian"]
     try:
         answer = subprocess.run(query, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError) as error:
         raise BuildError("mirror", f"apt-get indextargets: {error}", remedy) from error
-    mirrors = [line for line in answer.stdout.splitlines() if "security" not in line]
+    mirrors = answer.stdout.split()
     if not mirrors:
-        raise BuildError("mirror", "apt knows no package list", f"apt-get update, or {remedy}")
+        reason = "apt knows no package list of Debian's"
+        raise BuildError("mirror", reason, f"apt-get update, or {remedy}")
     return mirrors[0]
 
 
