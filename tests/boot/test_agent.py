@@ -173,9 +173,6 @@ class Servers:
         (self._tftp / "units").mkdir(parents=True)
         hint = self._tftp / "units" / f"{FOLDER}.yaml"
         hint.write_text("tss.servers: [tss1.turret.example]\n")
-        for path in (folder, *folder.parents):
-            with contextlib.suppress(PermissionError):
-                path.chmod(path.stat().st_mode | 0o055)
         self._slapd = start_slapd(folder, authority)
         self.start_dnsmasq()
 

@@ -1,5 +1,4 @@
 import asyncio
-import os
 import random
 import socket
 import subprocess
@@ -297,15 +296,11 @@ def atftpd(tmp_path: Path) -> Iterator[tuple[int, bytes]]:
     folder = tmp_path / "tftp"
     folder.mkdir()
     (folder / "image.bin").write_bytes(content)
-    for path in (folder / "image.bin", folder, *folder.parents):
-        with suppress(PermissionError):
-            path.chmod(path.stat().st_mode | 0o055)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    user = "root" if os.getuid() == 0 else "nobody"
     command = [str(program.path), "--daemon", "--no-fork", "--bind-address", "127.0.0.1",
-               "--port", str(port), "--user", user, "--group", "root", str(folder)]  # fmt: skip
+               "--port", str(port), "--user", "root", "--group", "root", str(folder)]  # fmt: skip
     with subprocess.Popen(command, env=program.environment()) as process:
         yield port, content
         process.terminate()
