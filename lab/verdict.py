@@ -14,6 +14,7 @@ class Row:
         value: the figure with its unit.
         bound: what it must be, empty when it only informs.
         passed: whether it is.
+        timed: whether the figure also depends on how busy the machine is.
     """
 
     section: str
@@ -21,6 +22,7 @@ class Row:
     value: str
     bound: str = ""
     passed: bool = True
+    timed: bool = False
 
     def as_json(self) -> dict[str, object]:
         """The row for machines."""
@@ -46,30 +48,23 @@ class Verdict:
         self, section: str, name: str, value: float, bound: float, unit: str, digits: int = 1
     ) -> None:
         """Add a figure that must reach a bound."""
-        self._compare(section, name, (value, bound), "≥", unit, digits, value >= bound)
+        shown, limit = _spell(value, unit, digits), _spell(bound, unit, digits)
+        self.rows.append(Row(section, name, shown, f"≥ {limit}", value >= bound))
 
-    def at_most(
+    def within(
         self, section: str, name: str, value: float, bound: float, unit: str, digits: int = 1
     ) -> None:
-        """Add a figure that must not pass a bound."""
-        self._compare(section, name, (value, bound), "≤", unit, digits, value <= bound)
+        """Add a time that must not pass a bound."""
+        shown, limit = _spell(value, unit, digits), _spell(bound, unit, digits)
+        self.rows.append(Row(section, name, shown, f"≤ {limit}", value <= bound, timed=True))
 
     def holds(self, section: str, name: str, truth: bool, value: str, bound: str) -> None:
         """Add a statement that must be true."""
         self.rows.append(Row(section, name, value, bound, truth))
 
-    def _compare(
-        self,
-        section: str,
-        name: str,
-        figures: tuple[float, float],
-        sign: str,
-        unit: str,
-        digits: int,
-        passed: bool,
-    ) -> None:
-        value, bound = (f"{figure:.{digits}f} {unit}".rstrip() for figure in figures)
-        self.rows.append(Row(section, name, value, f"{sign} {bound}", passed))
+
+def _spell(value: float, unit: str, digits: int) -> str:
+    return f"{value:.{digits}f} {unit}".rstrip()
 
 
 def as_text(rows: Iterable[Row]) -> str:

@@ -208,8 +208,9 @@ class Judge:
                     yield Clip(f"Recorder {name}", stream, folder / f"{stream}.wav")
 
     def metadata(self) -> Iterator[Path]:
-        """Captures and the recorders' metadata."""
+        """Captures, the unit's logs and the recorders' metadata."""
         yield from self._findings.captures.values()
+        yield from sorted((self._bench.units[UNIT].state / "log").glob("*.log"))
         for name in RECORDER_NAMES:
             folder = self.stream_folder(name, "handsets")
             if folder:
