@@ -153,7 +153,7 @@ class Judge:
         self.verdict.note(
             section, "adopted / taken over by Replaces", f"{adopted} / {after - adopted}"
         )
-        self.verdict.at_most(
+        self.verdict.within(
             section, "calls back after", kill.calls_back_s, REATTACHED_MAX_S, "s", 2
         )
         self.verdict.note(section, "registered again after", f"{kill.registered_back_s:.2f} s")
@@ -172,11 +172,11 @@ class Judge:
         for name, streams in (("sent", sent), ("received", received)):
             gap = max((s.longest_gap_ms(begin, end) for s in streams), default=float("inf"))
             title = f"longest gap in the voice {name} ({len(streams)} streams)"
-            self.verdict.at_most(section, title, gap, GAP_MAX_MS, "ms")
+            self.verdict.within(section, title, gap, GAP_MAX_MS, "ms")
         far = [s for host, streams in self._streams.items() if host != UNIT for s in streams]
         lost = sum(stream.lost for stream in far)
         title = f"voice packets lost between the unit and {len(far)} far streams"
-        self.verdict.at_most(section, title, lost, 0, "", digits=0)
+        self.verdict.holds(section, title, not lost, str(lost), "0")
 
     # ------------------------------------------------------------ what others need
 

@@ -11,7 +11,7 @@ def test_one_failed_line_fails_the_table() -> None:
     verdict = Verdict()
     verdict.at_least("voice", "signal to noise", 31.2, 20, "dB")
     assert verdict.passed
-    verdict.at_most("voice", "gap", 120.0, 60, "ms", digits=0)
+    verdict.within("voice", "gap", 120.0, 60, "ms", digits=0)
     assert not verdict.passed
 
 
@@ -36,4 +36,5 @@ def test_rows_are_plain_data_for_machines() -> None:
         "value": "0.98",
         "bound": "≥ 0.90",
         "passed": True,
+        "timed": False,
     }
