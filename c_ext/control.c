@@ -19,7 +19,7 @@ enum {
     PTIME_MAX_MS = OT_PTIME_TICKS_MAX * OT_TICK_MS
 };
 
-static const float GAIN_MAX_DB = 12.0F;
+static const float GAIN_MAX_DB = 20.0F;
 
 static void pause_ns(long nanoseconds)
 {

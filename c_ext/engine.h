@@ -139,7 +139,7 @@ int ot_device_close(ot_device *device);
 /* -- buses --------------------------------------------------------------------------------- */
 
 int ot_bus_open(ot_bus **bus, ot_engine *engine);
-/* Gains in dB, at most +12; -INFINITY: not talking, not listening.  Joining again changes the gains. */
+/* Gains in dB, at most +20; -INFINITY: not talking, not listening.  Joining again changes the gains. */
 int ot_bus_join(ot_bus *bus, uint32_t port, float talk_db, float listen_db);
 int ot_bus_leave(ot_bus *bus, uint32_t port);
 int ot_bus_close(ot_bus *bus);
@@ -182,7 +182,8 @@ void ot_alaw_decode(int16_t *pcm, const uint8_t *code, size_t samples);
 void ot_mix_minus_self(int16_t *out, const int16_t *sources, size_t count, size_t samples);
 uint64_t ot_energy(const int16_t *pcm, size_t samples); /* sum of squares */
 double ot_level_dbfs(uint64_t energy, size_t samples);  /* 0 = full-scale square; floor -127 */
-/* Scales by a gain going linearly from first to last, rounding halves away from zero. */
+/* Scales by a gain going linearly from first to last, rounding halves away from zero; the
+ * result is limited to twice full scale. */
 void ot_scale(int32_t *out, const int32_t *in, float first, float last, size_t samples);
 
 uint32_t ot_cpu_variants(void);        /* how many kernels this processor can run */

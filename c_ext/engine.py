@@ -530,8 +530,8 @@ class Bus(_Part["c.BusHandle"]):
 
         Args:
             port: A leg or device of the same engine.
-            talk_db: Gain of what it says, at most +12 dB; None is not talking.
-            listen_db: Gain of what it hears, at most +12 dB; None is not listening.
+            talk_db: Gain of what it says, at most +20 dB; None is not talking.
+            listen_db: Gain of what it hears, at most +20 dB; None is not listening.
 
         Raises:
             ClosedError: The bus or port was closed, or they belong to different engines.

@@ -7,8 +7,8 @@
 
 #define OT_CHUNK_SAMPLES 256 /* the shared sum of ot_mix_minus_self lives on the stack */
 
-/* 256 talkers at full scale: no sum of scaled parts can overflow, whatever joins whatever. */
-static const float SCALED_MAX = 8388608.0F;
+/* Twice full scale: however many ports and buses are joined, no 32-bit sum can overflow. */
+static const float SCALED_MAX = 65536.0F;
 
 OT_BODY int16_t saturate(int32_t value)
 {

@@ -22,6 +22,7 @@ OPENTURRET_SANITIZE=address,undefined OPENTURRET_WERROR=1 \
 
 # Python itself keeps memory at exit: leaks are looked for by the C program of test_race.py.
 cd "$root"
-PYTHONPATH="$build" PYTHONMALLOC=malloc LD_PRELOAD="$asan $ubsan" \
+# The rest of the package comes from the checkout, the engine from the build before it.
+PYTHONPATH="$build:$root/.pkg" PYTHONMALLOC=malloc LD_PRELOAD="$asan $ubsan" \
     ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
     "$python" -m pytest -q -p no:cacheprovider tests/c_ext "$@"

@@ -161,7 +161,7 @@ def test_a_closed_bus_is_silent_at_once(bench: "Bench") -> None:
         bus.join(ear, talk_db=0, listen_db=0)
 
 
-@pytest.mark.parametrize("gain", [12.1, float("nan"), float("inf")])
+@pytest.mark.parametrize("gain", [20.1, float("nan"), float("inf")])
 def test_gains_out_of_bounds_are_refused(bench: "Bench", gain: float) -> None:
     (device,) = devices(bench, 1)
     bus = bench.engine.open_bus()
