@@ -128,7 +128,7 @@ def _write_report(judge: Judge, findings: Findings, timeline: Timeline, folder: 
             moments=timeline.moments,
             stages=_spans(findings),
             clips=list(judge.clips()),
-            extras=list(judge.metadata()),
+            attachments=list(judge.attachments()),
         ),
     )
 

@@ -12,7 +12,7 @@ from ..errors import LabError
 from ..listening import Heard, compare
 from ..recorder.compare import Comparison, compare_files
 from ..recorder.session import load
-from ..report import Clip
+from ..report import Attachment, Clip
 from ..rtp_capture import RtpStream, rtp_streams
 from ..verdict import Verdict
 from .findings import Findings
@@ -201,21 +201,23 @@ class Judge:
         for party in plan.PARTIES:
             for number, wav in enumerate(self._bench.party(party.number).heard(), start=1):
                 yield Clip("At the far end", f"{party.number} call {number}", wav)
-        for stream in STREAMS:
-            for name in RECORDER_NAMES:
+        for name in RECORDER_NAMES:
+            for stream in STREAMS:
                 folder = self.stream_folder(name, stream)
                 if folder:
                     yield Clip(f"Recorder {name}", stream, folder / f"{stream}.wav")
 
-    def metadata(self) -> Iterator[Path]:
+    def attachments(self) -> Iterator[Attachment]:
         """Captures, the unit's logs and the recorders' metadata."""
-        yield from self._findings.captures.values()
-        yield from sorted((self._bench.units[UNIT].state / "log").glob("*.log"))
+        for file in self._findings.captures.values():
+            yield Attachment("Captures", file)
+        for file in sorted((self._bench.units[UNIT].state / "log").glob("*.log")):
+            yield Attachment("Logs", file)
         for name in RECORDER_NAMES:
-            folder = self.stream_folder(name, "handsets")
+            folder = self.stream_folder(name, STREAMS[0])
             if folder:
-                yield from sorted(folder.glob("metadata-*.xml"))
-                yield folder / "session.json"
+                kept = [*sorted(folder.glob("*.xml")), folder / "session.json"]
+                yield from (Attachment(f"Recorder {name}", file) for file in kept)
 
 
 def _streams(folder: Path) -> list[dict[str, Any]]:

@@ -23,6 +23,14 @@ class Clip:
 
 
 @dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file to be kept and linked; `group` says whose it is."""
+
+    group: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
 class Span:
     """A bar of the power-on chart, in seconds from power-on."""
 
@@ -33,7 +41,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All that the page shows; `extras` are files to be copied and linked (metadata, captures)."""
+    """All that the page shows."""
 
     title: str
     summary: str
@@ -42,7 +50,7 @@ class Report:
     moments: Sequence[Moment]
     stages: Sequence[Span]
     clips: Sequence[Clip]
-    extras: Sequence[Path]
+    attachments: Sequence[Attachment]
 
 
 def write_report(folder: Path, report: Report) -> Path:
@@ -54,7 +62,7 @@ def write_report(folder: Path, report: Report) -> Path:
     """
     folder.mkdir(parents=True, exist_ok=True)
     clips = [_keep(clip, folder / "audio") for clip in report.clips]
-    extras = [_copy(path, folder / "files") for path in report.extras]
+    attachments = [_attach(each, folder / "files") for each in report.attachments]
     body = "".join(
         (
             _header(report),
@@ -62,7 +70,7 @@ def write_report(folder: Path, report: Report) -> Path:
             _stages(report.stages),
             _moments(report.moments),
             _clips(clips, folder),
-            _files(extras, folder),
+            _files(attachments, folder),
         )
     )
     page = folder / "index.html"
@@ -70,14 +78,21 @@ def write_report(folder: Path, report: Report) -> Path:
     return page
 
 
-def _copy(path: Path, folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    return Path(shutil.copy2(path, folder / path.name))
+def _attach(attachment: Attachment, folder: Path) -> Attachment:
+    target = folder / _slug(attachment.group)
+    target.mkdir(parents=True, exist_ok=True)
+    copy = shutil.copy2(attachment.path, target / attachment.path.name)
+    return Attachment(attachment.group, Path(copy))
+
+
+def _slug(text: str) -> str:
+    """A name for files: ``Recorder A`` becomes ``recorder-a``."""
+    return text.lower().replace(" ", "-").replace("/", "-")
 
 
 def _keep(clip: Clip, folder: Path) -> Clip:
     folder.mkdir(parents=True, exist_ok=True)
-    name = f"{clip.group}-{clip.title}".lower().replace(" ", "-").replace("/", "-")
+    name = _slug(f"{clip.group}-{clip.title}")
     return Clip(clip.group, clip.title, Path(shutil.copy2(clip.wav, folder / f"{name}.wav")))
 
 
@@ -157,10 +172,15 @@ def _clip(clip: Clip, folder: Path) -> str:
     )
 
 
-def _files(paths: Sequence[Path], folder: Path) -> str:
-    items = "".join(
-        f'<li><a href="{html.escape(path.relative_to(folder).as_posix())}">'
-        f"{html.escape(path.name)}</a> ({path.stat().st_size / 1000:.1f} kB)</li>"
-        for path in paths
-    )
-    return f"<section><h2>Files</h2><ul>{items}</ul></section>"
+def _files(attachments: Sequence[Attachment], folder: Path) -> str:
+    parts = ["<section><h2>Files</h2>"]
+    for group, members in groupby(attachments, key=lambda attachment: attachment.group):
+        links = ", ".join(_link(attachment.path, folder) for attachment in members)
+        parts.append(f"<p><b>{html.escape(group)}:</b> {links}</p>")
+    return "".join((*parts, "</section>"))
+
+
+def _link(path: Path, folder: Path) -> str:
+    target = html.escape(path.relative_to(folder).as_posix())
+    size_kb = path.stat().st_size / 1000
+    return f'<a href="{target}">{html.escape(path.name)}</a> ({size_kb:.1f} kB)'

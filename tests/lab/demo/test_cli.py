@@ -99,7 +99,7 @@ def test_nobody_hears_the_other_handset(run: Run) -> None:
 
 
 def test_the_capture_holds_the_voice_of_five_calls_and_four_recordings(run: Run) -> None:
-    streams = rtp_streams(run.report / "files" / "touchpro-1-eth0.pcap")
+    streams = rtp_streams(run.report / "files" / "captures" / "touchpro-1-eth0.pcap")
     sent = [stream for stream in streams if stream.source[0].startswith("10.1.")]
     assert len(sent) == 5 + 4
     assert all(11000 <= stream.source[1] <= 13000 for stream in sent)

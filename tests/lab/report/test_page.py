@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from openturret.lab.report import Clip, Report, Span, write_report
+from openturret.lab.report import Attachment, Clip, Report, Span, write_report
 from openturret.lab.timeline import Moment
 from openturret.lab.verdict import Row
 
@@ -38,7 +38,7 @@ def page(tmp_path: Path) -> Path:
         moments=[Moment(1.25, "unit", "registered & ready")],
         stages=[Span("dhcp", 0.1, 0.2)],
         clips=[Clip("Left handset", "what it heard", wav)],
-        extras=[metadata],
+        attachments=[Attachment("Recorder A", metadata), Attachment("Recorder B", metadata)],
     )
     return write_report(tmp_path / "report", report)
 
@@ -46,7 +46,7 @@ def page(tmp_path: Path) -> Path:
 def test_every_link_leads_to_a_file_of_the_report(page: Path) -> None:
     links = Links()
     links.feed(page.read_text())
-    assert len(links.targets) == 2
+    assert len(set(links.targets)) == 3
     assert all((page.parent / target).is_file() for target in links.targets)
 
 
