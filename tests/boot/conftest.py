@@ -44,11 +44,17 @@ MAC = "02:54:50:00:00:01"
 PASSWORD = "a long secret"
 MAC_FOLDER = "02-54-50-00-00-01"
 _TIMEOUT_S = 300
+HERE = Path(__file__).parent
 
 
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
-    """Runs a bench test inside a namespace and reports what happened there as its own."""
-    if item.get_closest_marker("bench") is None or namespace.inside():
+    """Runs a bench test inside a namespace and reports what happened there as its own.
+
+    pytest asks this hook for every test of the session, also for those of other folders.
+    """
+    if not item.path.is_relative_to(HERE) or item.get_closest_marker("bench") is None:
+        return None
+    if namespace.inside():
         return None
     results = item.session.stash.setdefault(_RESULTS, {})
     if item.path not in results:
