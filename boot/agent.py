@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
+from ..hal.backoff import Backoff
 from ..hal.clock import Clock
 from ..hal.wire.json_lines import JsonObject, optional
 from ..hal.wire.json_lines import field as member
-from .backoff import Backoff
 from .cache import write_atomically
 from .control import ControlServer
 from .dhcp import Binding, DhcpClient, Timing

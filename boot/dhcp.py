@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 from typing import Final, NoReturn, Protocol, TypeAlias
 
+from ..hal.backoff import Backoff
 from ..hal.clock import Clock
-from .backoff import Backoff
 from .errors import AddressConflictError, AddressRefusedError, BootError, DhcpError
 from .lease import Lease
 from .link import BroadcastPort, MessagePort, Ports

@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from ..hal.backoff import Backoff
 from ..hal.clock import Clock
-from .backoff import Backoff
 from .cache import read_bounded, write_atomically
 from .errors import ServiceError
 from .log import rotate

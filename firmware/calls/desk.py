@@ -22,6 +22,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
+from ...hal.backoff import Backoff, Waits
 from ...hal.clock import Clock
 from ...hal.device import Lamp
 from ...hal.errors import HalError
@@ -32,7 +33,6 @@ from ...hal.wire.json_lines import JsonObject
 from ..wire.errors import WireError
 from ..wire.sip import SipUri
 from .agent import Agent, new_call_id
-from .backoff import Backoff
 from .errors import CallsError, LineError
 from .journal import Journal
 from .line import CallKind, Line, LineState, Route
@@ -399,7 +399,7 @@ class Desk:
         logger.info("connected with %s over %s", line.remote, line.account)
         for channel in self._channels.values():
             if channel.bus == line.bus:
-                channel.backoff.reset()
+                channel.waits.reset()
 
     def _ended(self, line: Line, status: int, reason: str) -> None:
         logger.info("%s ended: %d %s", line.remote, status, reason)
@@ -459,9 +459,12 @@ class Desk:
 
     def _channel(self, settings: SpeakerChannel) -> ChannelPlace:
         backoff = Backoff(
-            self._parts.rng, first_s=CHANNEL_FIRST_RETRY_S, last_s=CHANNEL_LAST_RETRY_S
+            first_s=CHANNEL_FIRST_RETRY_S,
+            cap_s=CHANNEL_LAST_RETRY_S,
+            jitter=0.5,
+            rng=self._parts.rng,
         )
-        return ChannelPlace(settings, backoff)
+        return ChannelPlace(settings, Waits(backoff))
 
     async def _play(self, place: ChannelPlace) -> None:
         await self._voice.device_on(place.bus, SPEAKER, talk_db=None, listen_db=place.listen_db)
@@ -489,7 +492,7 @@ class Desk:
             self._spawn(self._open_channel_later(place))
 
     async def _open_channel_later(self, place: ChannelPlace) -> None:
-        await asyncio.sleep(place.backoff.next_s())
+        await asyncio.sleep(place.waits.next_s())
         if self._channels.get(place.settings.number) is place:
             await self._open_channel(place)
 

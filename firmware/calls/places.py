@@ -5,9 +5,9 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
+from ...hal.backoff import Waits
 from ...hal.handset import Handset
 from ...hal.wire.json_lines import JsonObject
-from .backoff import Backoff
 from .profile import SpeakerChannel
 
 
@@ -58,14 +58,14 @@ class ChannelPlace:
 
     Attributes:
         settings: Number, label and URI.
-        backoff: How long until it is dialled again.
+        waits: How long until it is dialled again.
         volume_db: Gain towards the loudspeaker.
         muted: The loudspeaker does not play it.
         talking: The gooseneck talks into it.
     """
 
     settings: SpeakerChannel
-    backoff: Backoff
+    waits: Waits
     volume_db: float = 0.0
     muted: bool = False
     talking: bool = False

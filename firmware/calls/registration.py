@@ -11,8 +11,8 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ...hal.backoff import Backoff, Waits
 from .agent import Agent
-from .backoff import Backoff
 from .errors import AgentError
 from .events import Account, Event, RegistrationChanged
 
@@ -79,9 +79,8 @@ class Registrations:
         self._changed = changed
         self._expires_s = expires_s
         self._states = {f"pbx-{n}": Registration(f"pbx-{n}", s) for n, s in enumerate(servers, 1)}
-        self._backoffs = {
-            name: Backoff(rng, first_s=FIRST_RETRY_S, last_s=LAST_RETRY_S) for name in self._states
-        }
+        backoff = Backoff(first_s=FIRST_RETRY_S, cap_s=LAST_RETRY_S, jitter=0.5, rng=rng)
+        self._waits = {name: Waits(backoff) for name in self._states}
         self._retries: dict[str, asyncio.TimerHandle] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._unsubscribe: Callable[[], None] | None = None
@@ -150,13 +149,13 @@ class Registrations:
         pending = self._retries.pop(state.account, None)
         if pending is not None:
             pending.cancel()
-        backoff = self._backoffs[state.account]
+        waits = self._waits[state.account]
         if state.registered:
-            backoff.reset()
+            waits.reset()
             return
         loop = asyncio.get_running_loop()
         self._retries[state.account] = loop.call_later(
-            backoff.next_s(), self._retry_soon, state.account
+            waits.next_s(), self._retry_soon, state.account
         )
 
     def _retry_soon(self, account: str) -> None:

@@ -20,13 +20,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from ...hal.backoff import Backoff, Waits
 from ...hal.clock import Clock
 from ...hal.errors import HalError
 from ...hal.matrix import ForkTarget, MixingMatrix
 from ...hal.wire.json_lines import JsonObject
 from ..alarms import AlarmBoard
 from ..calls.adoption import in_dialog
-from ..calls.backoff import Backoff
 from ..calls.errors import CallsError
 from ..calls.events import (
     BodyPart,
@@ -163,7 +163,9 @@ class RecorderSession:
         self.address, self._tools = address, tools
         self._labels, self._metadata = labels, metadata
         self._probe = Probe(address, tools.rng)
-        self._backoff = Backoff(tools.rng, first_s=FIRST_RETRY_S, last_s=LAST_RETRY_S)
+        self._waits = Waits(
+            Backoff(first_s=FIRST_RETRY_S, cap_s=LAST_RETRY_S, jitter=0.5, rng=tools.rng)
+        )
         self._wake = asyncio.Event()
         self._call_id = ""
         self._dialog: Dialog | None = None
@@ -228,7 +230,7 @@ class RecorderSession:
         while True:
             try:
                 await self._establish(entry)
-                self._backoff.reset()
+                self._waits.reset()
                 await self._hold()
             except (SessionLostError, CallsError, HalError) as error:
                 self._lose(str(error))
@@ -237,7 +239,7 @@ class RecorderSession:
                 self._lose("the unit made a mistake; its log says more")
             entry = None
             await self._abandon()
-            await asyncio.sleep(self._backoff.next_s())
+            await asyncio.sleep(self._waits.next_s())
 
     async def _establish(self, entry: Entry | None) -> None:
         if self.state is not State.LOST:

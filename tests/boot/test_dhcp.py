@@ -10,7 +10,6 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from openturret.boot.backoff import Backoff
 from openturret.boot.dhcp import Binding, DhcpClient, Timing
 from openturret.boot.errors import (
     AddressConflictError,
@@ -28,6 +27,7 @@ from openturret.boot.wire.frame import (
     UdpFrame,
     ethertype,
 )
+from openturret.hal.backoff import Backoff
 
 MAC = bytes.fromhex("025450000001")
 SERVER_MAC = bytes.fromhex("0200000000fe")

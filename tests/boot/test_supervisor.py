@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from openturret.boot.backoff import Backoff
 from openturret.boot.errors import ServiceError
 from openturret.boot.supervisor import Places, Service, Supervisor, service_environment
+from openturret.hal.backoff import Backoff
 from openturret.hal.clock import SystemClock
 
 IDLE = "import time; print('up', flush=True); time.sleep(600)"

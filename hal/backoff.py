@@ -34,3 +34,23 @@ class Backoff:
         while True:
             yield base * (1 + self.jitter * self.rng.uniform(-1, 1))
             base = min(base * 2, self.cap_s)
+
+
+class Waits:
+    """The waits of one thing that is tried again and again.
+
+    Args:
+        backoff: How patient it is.
+    """
+
+    def __init__(self, backoff: Backoff) -> None:
+        self._backoff = backoff
+        self._delays = backoff.delays()
+
+    def next_s(self) -> float:
+        """Returns the wait after one more failure, seconds."""
+        return next(self._delays)
+
+    def reset(self) -> None:
+        """Notes a success: the next wait is the first again."""
+        self._delays = self._backoff.delays()
