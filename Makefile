@@ -39,7 +39,7 @@ quick: setup
 	@.venv/bin/ruff check . && .venv/bin/python -m pytest -q -m "not slow and not bench"
 
 benchmark: setup
-	@for script in benchmarks/*.py; do .venv/bin/python $$script || exit 1; done
+	@.venv/bin/python benchmarks/engine/run.py && .venv/bin/python benchmarks/unit.py
 
 docs: setup
 	@.venv/bin/python -m openturret.firmware.config.docs
