@@ -31,6 +31,9 @@ _PORTS_EPILOG = """examples:
   turret ports --state /var/lib/openturret      what this unit opens
   turret ports --unit unit.yaml --json          for a firewall's machinery
 
+states: open = something listens there; closed = the configuration keeps it closed;
+not served = the configuration opens it, but this release has nothing there yet
+
 exit codes: 0 done, 1 the configuration is wrong, 2 wrong usage"""
 
 
@@ -216,10 +219,10 @@ def _ports(options: argparse.Namespace, say: Say) -> int:
     if options.json:
         say(json.dumps([_port_as_json(state) for state in states], indent=2) + "\n")
         return 0
-    say(f"{'PROTO':<8}{'PORT':<13}{'STATE':<8}USE\n")
+    say(f"{'PROTO':<8}{'PORT':<13}{'STATE':<12}USE\n")
     for state in states:
         say(
-            f"{state.port.protocol.value:<8}{_span(state):<13}{_opened(state):<8}{state.port.use}\n"
+            f"{state.port.protocol.value:<8}{_span(state):<13}{_opened(state):<12}{state.port.use}\n"
         )
     return 0
 
@@ -229,6 +232,8 @@ def _span(state: ports.PortState) -> str:
 
 
 def _opened(state: ports.PortState) -> str:
+    if state.is_open and not state.is_served:
+        return "not served"
     return "open" if state.is_open else "closed"
 
 
@@ -239,6 +244,7 @@ def _port_as_json(state: ports.PortState) -> dict[str, object]:
         "first": state.first,
         "last": state.last,
         "open": state.is_open,
+        "served": state.is_served,
         "use": state.port.use,
         "keys": [key.name for key in KEYS if key.port == state.port.name],
     }

@@ -24,8 +24,11 @@ _PORTS_INTRO = """# Ports that a unit opens
 Every port that a unit may listen on, with the keys that govern it. `turret ports` prints the same
 table for a unit's own configuration. Keys whose meaning is this project's own are marked *ours*.
 
-| proto | port | use | default | keys |
-|---|---|---|---|---|
+Not everything is built yet: where *served* says no, this release listens to nothing there, whatever
+the keys say. A firewall may leave such a port closed.
+
+| proto | port | use | default | served | keys |
+|---|---|---|---|---|---|
 """
 
 _PORTS_OUTRO = """
@@ -94,7 +97,9 @@ def _span(port: Port) -> str:
 
 def _port_row(port: Port) -> str:
     keys = ", ".join(_port_key(key) for key in KEYS if key.port == port.name)
-    return f"| {port.protocol.value} | {_span(port)} | {port.use} | {port.default} | {keys} |\n"
+    served = "yes" if port.served else "no"
+    cells = (port.protocol.value, _span(port), port.use, port.default, served, keys)
+    return "| " + " | ".join(cells) + " |\n"
 
 
 def _port_key(key: Key) -> str:

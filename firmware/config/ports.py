@@ -37,6 +37,7 @@ class Port:
         last: Documented last port, inclusive.
         use: What it is for.
         default: Whether and when it is open by default.
+        served: Whether this release answers there; else nothing listens, whatever the keys say.
         shares: Name of the port whose listener it shares, if any.
         note: What a reader must know besides.
     """
@@ -47,6 +48,7 @@ class Port:
     last: int
     use: str
     default: str
+    served: bool = False
     shares: str = ""
     note: str = ""
 
@@ -57,7 +59,7 @@ class PortState:
 
     Attributes:
         port: The row of the table.
-        is_open: Whether the unit opens it.
+        is_open: Whether the configuration opens it.
         first: First port in use, or that would be in use.
         last: Last port, inclusive.
     """
@@ -67,6 +69,11 @@ class PortState:
     first: int
     last: int
 
+    @property
+    def is_served(self) -> bool:
+        """Whether anything listens there in this release."""
+        return self.is_open and self.port.served
+
     def overlaps(self, other: PortState) -> bool:
         """Whether both occupy a port of the same transport."""
         common = self.port.protocol.transports & other.port.protocol.transports
@@ -74,7 +81,7 @@ class PortState:
 
 
 PORTS: tuple[Port, ...] = (
-    Port("web", Protocol.TCP, 80, 80, "web administration and panel", "on"),
+    Port("web", Protocol.TCP, 80, 80, "web administration and panel", "on", served=True),
     Port(
         "snmp",
         Protocol.UDP,
@@ -100,9 +107,10 @@ PORTS: tuple[Port, ...] = (
         4251,
         "OLDCB, internal mixing matrix; needed for mixed recording without XMA",
         "on without XMA, off with XMA",
+        served=True,
         note="Bound to loopback unless configured otherwise.",
     ),
-    Port("sip", Protocol.TCP_UDP, 5060, 5060, "SIP", "on"),
+    Port("sip", Protocol.TCP_UDP, 5060, 5060, "SIP", "on", served=True),
     Port("sip-tls", Protocol.TLS, 5061, 5061, "SIP", "off"),
     Port(
         "sip-websocket",
@@ -116,7 +124,7 @@ PORTS: tuple[Port, ...] = (
     ),
     Port("sip-websocket-secure", Protocol.TLS, 443, 443, "SIP over secure WebSocket", "off"),
     Port("itmh", Protocol.UDP, 9876, 9876, "ITMH multicast", "off", note="TTL 1."),
-    Port("voice", Protocol.UDP, 11000, 13000, "voice RTP", "on"),
+    Port("voice", Protocol.UDP, 11000, 13000, "voice RTP", "on", served=True),
     Port(
         "voice-xma",
         Protocol.UDP,

@@ -1,3 +1,8 @@
+import json
+
+import pytest
+
+from openturret.firmware.config.cli import ports_main
 from openturret.firmware.config.ports import PORTS, PortState, states
 from openturret.firmware.config.store import Configuration, Origin, parse_layer
 
@@ -43,3 +48,31 @@ def test_a_port_moves_with_its_key() -> None:
 
 def test_telnet_to_an_xma_that_is_not_there_stays_closed() -> None:
     assert "xma-admin" not in opened("application.xma.telnetaccess: true\n")
+
+
+SERVED = {"web", "oldcb", "sip", "voice"}
+
+
+def test_only_what_this_release_listens_on_is_called_served() -> None:
+    assert {state.port.name for state in opened().values() if state.is_served} == SERVED
+
+
+def test_a_served_port_that_the_configuration_closes_is_not_served() -> None:
+    closed = states(Configuration(parse_layer("application.boot.startserver: false\n",
+                                              Origin.UNIT, "unit.yaml")))  # fmt: skip
+    assert not next(state for state in closed if state.port.name == "web").is_served
+
+
+@pytest.mark.parametrize(("name", "served"), [("snmp", False), ("video", False), ("sip", True)])
+def test_machines_learn_what_is_open_and_what_is_served(name: str, served: bool) -> None:
+    said: list[str] = []
+    assert ports_main(["--json"], said.append) == 0
+    (row,) = [row for row in json.loads("".join(said)) if row["name"] == name]
+    assert (row["open"], row["served"]) == (True, served)
+
+
+def test_a_reader_of_the_table_does_not_take_snmp_for_open() -> None:
+    said: list[str] = []
+    assert ports_main([], said.append) == 0
+    (line,) = [line for line in "".join(said).splitlines() if line.endswith("SNMP")]
+    assert "not served" in line
