@@ -36,7 +36,7 @@ test: setup
 	@PIP_FIND_LINKS="$$PIP_FIND_LINKS $(WHEELS)" .venv/bin/tox run
 
 quick: setup
-	@.venv/bin/ruff check . && .venv/bin/python -m pytest -q -m "not slow and not bench"
+	@.venv/bin/ruff check . && .venv/bin/python -m openturret.lab.isolated .venv/bin/pytest -q -m "not slow and not bench"
 
 benchmark: setup
 	@.venv/bin/python benchmarks/engine/run.py && .venv/bin/python benchmarks/unit.py
