@@ -24,6 +24,7 @@ from pathlib import Path
 from openturret.lab import namespace, plan, settings
 from openturret.lab.bench import Bench
 from openturret.lab.dealer import Dealer
+from openturret.lab.stopping import stoppable
 from openturret.lab.unit import Unit
 
 MEMORY_GOAL_MB = 150.0
@@ -153,7 +154,7 @@ def main() -> int:
     if not namespace.inside():
         return namespace.enter([sys.executable, __file__, *sys.argv[1:]])
     with tempfile.TemporaryDirectory(prefix="ot-") as folder:
-        asyncio.run(measure(options.units, options.idle_s, Path(folder), say))
+        asyncio.run(stoppable(measure(options.units, options.idle_s, Path(folder), say)))
     return 0
 
 

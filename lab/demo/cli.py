@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import json
 import shutil
-import signal
 import socket
 import sys
 import tempfile
@@ -19,7 +18,8 @@ from .. import namespace, plan
 from ..bench import Bench
 from ..errors import LabError
 from ..forward import adopt, forward, listen
-from ..report import Report, Span, write_report
+from ..report import Report, Span, clear_folder, write_report
+from ..stopping import SIGNALS, stoppable
 from ..timeline import Timeline
 from ..verdict import Verdict, as_text
 from .findings import Findings
@@ -27,6 +27,8 @@ from .judge import Judge
 from .story import Story
 
 PANEL_PORT = 8080
+EXIT_UNTOLD = 2
+EXIT_INTERRUPTED = 130
 _EXAMPLES = """examples:
   turret demo                      the story, a table, and ./report/index.html
   turret demo --stay               then the bench stays up with a TouchPro and its panel
@@ -40,18 +42,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit status: 0 when every line of the table passed, 1 when one failed, 2 when the
-        story could not be told to its end.
+        story could not be told to its end, 130 when it was stopped.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     options = _parser().parse_args(arguments)
     try:
         if namespace.inside():
-            return asyncio.run(_run(options))
+            status = asyncio.run(stoppable(_run(options)))
+            return EXIT_INTERRUPTED if status is None else status
         return _enter(options, arguments)
     except* (LabError, OSError) as errors:
         for error in errors.exceptions:
             sys.stderr.write(f"turret demo: {error}\n")
-    return 2
+    return EXIT_UNTOLD
 
 
 def _enter(options: argparse.Namespace, arguments: list[str]) -> int:
@@ -72,6 +75,7 @@ def _listen(port: int) -> socket.socket:
 
 async def _run(options: argparse.Namespace) -> int:
     say = _to_stderr if options.json else _to_stdout
+    clear_folder(options.report)
     with tempfile.TemporaryDirectory(prefix="openturret-") as temporary:
         timeline = Timeline(SystemClock(), say)
         began = time.monotonic()
@@ -116,7 +120,6 @@ def _keep_logs(bench: Bench, folder: Path) -> None:
 
 
 def _write_report(judge: Judge, findings: Findings, timeline: Timeline, folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
     write_report(
         folder,
         Report(
@@ -173,7 +176,7 @@ async def _stay(bench: Bench, descriptor: int, say: Callable[[str], None]) -> No
     say(f"\nthe panel: http://127.0.0.1:{port}/   log in as {person.user} / {person.password}")
     say(f"numbers that answer: {', '.join(party.number for party in plan.PARTIES)}; Ctrl-C ends it")
     stopped = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in SIGNALS:
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     async with server:
         await stopped.wait()

@@ -14,7 +14,6 @@ class Kill:
     """The runtime's death and return; times are UTC seconds, durations seconds."""
 
     at_unix: float = 0.0
-    panel_back_s: float = 0.0
     calls_back_s: float = 0.0
     registered_back_s: float = 0.0
     before: list[Call] = field(default_factory=list)

@@ -160,10 +160,11 @@ class Judge:
         self.verdict.holds(section, "the matrix is the same process", kill.matrix_pid_same,
                            _yes(kill.matrix_pid_same, "yes"), "yes")  # fmt: skip
         self._voice_gaps(section)
+        bye, freed = self._findings.bye_reached_party, self._findings.party_hang_up_freed_line
         self.verdict.holds(section, "a hang-up reached the far end as BYE",
-                           self._findings.bye_reached_party, "yes", "yes")  # fmt: skip
+                           bye, _yes(bye, "yes"), "yes")  # fmt: skip
         self.verdict.holds(section, "the far end's hang-up freed the line",
-                           self._findings.party_hang_up_freed_line, "yes", "yes")  # fmt: skip
+                           freed, _yes(freed, "yes"), "yes")  # fmt: skip
 
     def _voice_gaps(self, section: str) -> None:
         begin = self._findings.kill.at_unix - 0.1
