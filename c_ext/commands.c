@@ -121,6 +121,15 @@ static void reset_gaps(struct ot_leg *leg)
     OT_SET(leg->stats.send_gap_max_ns, 0);
 }
 
+/* A fresh buffer for another sound; what was expected before still counts (RFC 3550 6.4.1). */
+static void restart_jitter(struct ot_leg *leg, int codec)
+{
+    uint64_t expected = ot_jitter_expected(&leg->jitter);
+
+    ot_jitter_init(&leg->jitter, codec, OT_JITTER_TARGET_MS);
+    leg->jitter.expected_before = expected;
+}
+
 static void connect_leg(ot_engine *engine, struct ot_leg *leg, const ot_command *command)
 {
     int moved = command->with.remote.fd >= 0;
@@ -134,9 +143,10 @@ static void connect_leg(ot_engine *engine, struct ot_leg *leg, const ot_command 
         leg->verify_left = VERIFIED_PACKETS;
         leg->last_receive_ns = 0;
         leg->transit_known = 0;
+        OT_SET(leg->stats.bye_received, 0);
     }
     if (other_sound)
-        ot_jitter_init(&leg->jitter, command->with.remote.codec, OT_JITTER_TARGET_MS);
+        restart_jitter(leg, command->with.remote.codec);
     leg->remote = command->with.remote.remote;
     leg->reports.remote = command->with.remote.remote_reports;
     leg->codec = command->with.remote.codec;

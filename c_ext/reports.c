@@ -89,6 +89,16 @@ static void fill_reception(ot_report *report, struct ot_leg *leg)
     fill_delay(report, &leg->reports);
 }
 
+/* Who has sent nothing for two reports says what it receives, no more (RFC 3550 section 6.4). */
+static uint8_t is_sender(ot_reports *reports, uint64_t sent)
+{
+    uint8_t sender = sent != reports->sent_prior[1];
+
+    reports->sent_prior[1] = reports->sent_prior[0];
+    reports->sent_prior[0] = sent;
+    return sender;
+}
+
 void ot_leg_report(ot_engine *engine, struct ot_leg *leg, int bye)
 {
     ot_report report = {
@@ -97,7 +107,7 @@ void ot_leg_report(ot_engine *engine, struct ot_leg *leg, int bye)
         .timestamp = ot_stream_timestamp(&leg->stream, engine->tick),
         .packets_sent = (uint32_t)leg->stats.packets_sent,
         .octets_sent = (uint32_t)leg->stats.octets_sent,
-        .sender = leg->stats.packets_sent != 0,
+        .sender = is_sender(&leg->reports, leg->stats.packets_sent),
         .bye = (uint8_t)bye,
         .cname = engine->cname,
     };

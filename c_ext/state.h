@@ -52,9 +52,9 @@ typedef struct {
     int fd;
     struct sockaddr_in remote;
     uint64_t due_tick;
+    uint64_t sent_prior[2]; /* packets of ours, as of the last two reports */
     uint32_t last_report; /* middle of the NTP time of the last SR received */
     uint64_t last_report_ntp;
-    uint32_t octets_reported;
     uint64_t expected_prior;
     uint64_t received_prior;
 } ot_reports;
@@ -155,7 +155,6 @@ struct ot_recording {
         uint32_t ssrc;
         uint8_t used;
         uint8_t open;
-        uint8_t forked[OT_FORKS];
     } control;
 };
 
@@ -223,7 +222,6 @@ struct ot_engine {
     uint64_t tick; /* counts skipped ones too: media time */
     int64_t now_ns;
     uint64_t random;
-    uint32_t skipped_now;
     int epoll;
     uint8_t clearing; /* no thread: closed things go at once */
     char cname[OT_CNAME_OCTETS];

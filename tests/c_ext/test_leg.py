@@ -229,6 +229,25 @@ def test_a_renegotiation_continues_the_stream(bench: "Bench") -> None:
     assert after.payload == b"\xd5" * 160
 
 
+def test_a_hold_hides_no_loss(bench: "Bench") -> None:
+    leg, far = bench.leg()
+    connect = partial(
+        leg.connect, address=LOOPBACK, rtp_port=far.port, codec=Codec.PCMU, payload_type=0
+    )
+    for number in range(20):
+        far.sequence += number == 10
+        far.say(bench.tone(400, 160))
+        bench.engine.step(2)
+    assert leg.stats().packets_lost == 1
+    connect(receive=False)
+    connect()
+    for number in range(20):
+        far.sequence += number == 10
+        far.say(bench.tone(400, 160))
+        bench.engine.step(2)
+    assert leg.stats().packets_lost == 2
+
+
 def test_a_port_in_use_is_refused_and_a_closed_one_is_free_again(bench: "Bench") -> None:
     leg, far = bench.leg()
     with pytest.raises(AddressInUseError) as refused:
@@ -293,6 +312,17 @@ def test_reports_are_sent_early_and_then_about_every_five_seconds(bench: "Bench"
     assert struct.unpack_from("!I", data, 4)[0] == leg.ssrc
 
 
+def test_a_leg_on_hold_soon_reports_as_a_receiver(bench: "Bench") -> None:
+    leg, far = bench.leg()
+    bench.engine.step(100)
+    assert far.rtcp.recv(2048)[1] == 200
+    leg.connect(address=LOOPBACK, rtp_port=far.port, codec=Codec.PCMU, payload_type=0, send=False)
+    bench.engine.step(3000)
+    kinds = [far.rtcp.recv(2048)[1] for _ in range(leg.stats().reports_sent - 1)]
+    assert kinds[:2] == [200, 200]
+    assert set(kinds[2:]) == {201}
+
+
 def test_two_legs_learn_round_trip_and_loss_from_each_other() -> None:
     engine = Engine()
     bench_ports: list[int] = []
@@ -327,6 +357,9 @@ def test_a_forged_report_is_counted_as_foreign(bench: "Bench") -> None:
     assert not leg.stats().bye_received
     far.rtcp.sendto(goodbye, (LOOPBACK, far.leg_port + 1))
     bench.until(bench.engine.step, lambda: leg.stats().bye_received)
+    leg.connect(address=LOOPBACK, rtp_port=stranger.port, codec=Codec.PCMU, payload_type=0)
+    bench.engine.step()
+    assert not leg.stats().bye_received
 
 
 def test_closing_says_goodbye(bench: "Bench") -> None:
