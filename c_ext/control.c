@@ -14,8 +14,8 @@
 enum {
     READ_ATTEMPTS = 20000, /* of 50 us: a second */
     READ_PAUSE_NS = 50000,
-    CLOSE_ATTEMPTS = 200, /* of 1 ms */
-    CLOSE_PAUSE_NS = 1000000,
+    TICK_ATTEMPTS = 200, /* of 1 ms: until ports come free, or room in the ring */
+    TICK_PAUSE_NS = 1000000,
     PTIME_MAX_MS = OT_PTIME_TICKS_MAX * OT_TICK_MS
 };
 
@@ -70,10 +70,16 @@ static void settle(ot_engine *engine)
     reap(engine);
 }
 
+/* A burst of commands waits for the tick to take some; EAGAIN when no tick comes. */
 static int hand_over(ot_engine *engine, const ot_command *command)
 {
     int error = ot_item_ring_push(&engine->commands, command);
 
+    for (int i = 0; error == EAGAIN && i < TICK_ATTEMPTS; i++) {
+        pause_ns(TICK_PAUSE_NS);
+        settle(engine);
+        error = ot_item_ring_push(&engine->commands, command);
+    }
     if (!error)
         settle(engine);
     return error;
@@ -97,6 +103,19 @@ static int simple(ot_engine *engine, ot_command_kind kind, uint16_t slot, uint16
     return hand_over(engine, &command);
 }
 
+/* Closes what a handle stands for; it stays open, to be closed again, when no tick comes. */
+static int hand_over_close(ot_engine *engine, uint8_t *open, ot_command_kind kind, uint16_t slot)
+{
+    lock(engine);
+    if (!*open)
+        return unlock(engine, EBADF);
+    *open = 0; /* first: an idle engine frees the slot at once */
+    int error = simple(engine, kind, slot, 0);
+    if (error)
+        *open = 1;
+    return unlock(engine, error);
+}
+
 static int any_closing(const ot_engine *engine)
 {
     for (uint32_t i = 0; i < OT_LEGS_MAX; i++)
@@ -110,8 +129,8 @@ static int bind_pair(ot_engine *engine, int *rtp, int *rtcp, const char *address
 {
     int error = ot_socket_pair(rtp, rtcp, address, port);
 
-    for (int i = 0; error == EADDRINUSE && any_closing(engine) && i < CLOSE_ATTEMPTS; i++) {
-        pause_ns(CLOSE_PAUSE_NS);
+    for (int i = 0; error == EADDRINUSE && any_closing(engine) && i < TICK_ATTEMPTS; i++) {
+        pause_ns(TICK_PAUSE_NS);
         reap(engine);
         error = ot_socket_pair(rtp, rtcp, address, port);
     }
@@ -364,14 +383,7 @@ uint32_t ot_leg_ssrc(const ot_leg *leg)
 
 int ot_leg_close(ot_leg *leg)
 {
-    ot_engine *engine = leg->control.engine;
-
-    lock(engine);
-    int error = leg->control.open ? 0 : EBADF;
-    leg->control.open = 0; /* first: an idle engine frees the slot at once */
-    if (!error)
-        error = simple(engine, OT_LEG_REMOVE, leg_slot(leg), 0);
-    return unlock(engine, error);
+    return hand_over_close(leg->control.engine, &leg->control.open, OT_LEG_REMOVE, leg_slot(leg));
 }
 
 /* -- devices --------------------------------------------------------------------------------- */
@@ -391,10 +403,10 @@ static int open_device(ot_device **out, ot_engine *engine, uint32_t capture, uin
         ot_sample_ring_init(&device->playback, playback);
         device->closing_ticks = 0;
         device->control.engine = engine;
-        device->control.used = 1;
-        device->control.open = 1;
+        int error = simple(engine, OT_DEVICE_ADD, (uint16_t)i, 0);
+        device->control.used = device->control.open = error == 0;
         *out = device;
-        return simple(engine, OT_DEVICE_ADD, (uint16_t)i, 0);
+        return error;
     }
     return ENOSPC;
 }
@@ -428,14 +440,8 @@ void ot_device_read(ot_device *device, int16_t *pcm, uint32_t samples)
 
 int ot_device_close(ot_device *device)
 {
-    ot_engine *engine = device->control.engine;
-
-    lock(engine);
-    int error = device->control.open ? 0 : EBADF;
-    device->control.open = 0;
-    if (!error)
-        error = simple(engine, OT_DEVICE_REMOVE, device_slot(device), 0);
-    return unlock(engine, error);
+    return hand_over_close(device->control.engine, &device->control.open, OT_DEVICE_REMOVE,
+                           device_slot(device));
 }
 
 /* -- buses ----------------------------------------------------------------------------------- */
@@ -452,10 +458,10 @@ static int open_bus(ot_bus **out, ot_engine *engine)
         if (bus->control.used)
             continue;
         bus->control.engine = engine;
-        bus->control.used = 1;
-        bus->control.open = 1;
+        int error = simple(engine, OT_BUS_ADD, (uint16_t)i, 0);
+        bus->control.used = bus->control.open = error == 0;
         *out = bus;
-        return simple(engine, OT_BUS_ADD, (uint16_t)i, 0);
+        return error;
     }
     return ENOSPC;
 }
@@ -508,14 +514,7 @@ int ot_bus_leave(ot_bus *bus, uint32_t port)
 
 int ot_bus_close(ot_bus *bus)
 {
-    ot_engine *engine = bus->control.engine;
-
-    lock(engine);
-    int error = bus->control.open ? 0 : EBADF;
-    bus->control.open = 0;
-    if (!error)
-        error = simple(engine, OT_BUS_REMOVE, bus_slot(bus), 0);
-    return unlock(engine, error);
+    return hand_over_close(bus->control.engine, &bus->control.open, OT_BUS_REMOVE, bus_slot(bus));
 }
 
 /* -- recordings ------------------------------------------------------------------------------ */
@@ -532,16 +531,15 @@ static int open_recording(ot_recording **out, ot_engine *engine, int codec, uint
         if (recording->control.used)
             continue;
         int error = seed_stream(&recording->stream);
-        if (error)
-            return error;
         ot_stream_init(&recording->stream, codec, ptime_ms / OT_TICK_MS, i);
         recording->tap_count = 0;
         recording->control.engine = engine;
         recording->control.ssrc = recording->stream.ssrc;
-        recording->control.used = 1;
-        recording->control.open = 1;
+        if (!error)
+            error = simple(engine, OT_RECORDING_ADD, (uint16_t)i, 0);
+        recording->control.used = recording->control.open = error == 0;
         *out = recording;
-        return simple(engine, OT_RECORDING_ADD, (uint16_t)i, 0);
+        return error;
     }
     return ENOSPC;
 }
@@ -640,14 +638,8 @@ int ot_recording_unfork(ot_recording *recording, uint32_t index)
 
 int ot_recording_close(ot_recording *recording)
 {
-    ot_engine *engine = recording->control.engine;
-
-    lock(engine);
-    int error = recording->control.open ? 0 : EBADF;
-    recording->control.open = 0;
-    if (!error)
-        error = simple(engine, OT_RECORDING_REMOVE, recording_slot(recording), 0);
-    return unlock(engine, error);
+    return hand_over_close(recording->control.engine, &recording->control.open,
+                           OT_RECORDING_REMOVE, recording_slot(recording));
 }
 
 /* -- the end --------------------------------------------------------------------------------- */

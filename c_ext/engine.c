@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
@@ -245,7 +246,10 @@ static int64_t skip_lost_ticks(ot_engine *engine, int64_t due_ns, int64_t now_ns
 static void set_thread_up(ot_engine *engine)
 {
     struct sched_param priority = {.sched_priority = REALTIME_PRIORITY};
+    sigset_t every;
 
+    sigfillset(&every); /* the process's handlers run on other threads, never inside a tick */
+    pthread_sigmask(SIG_BLOCK, &every, NULL);
     pthread_setname_np(pthread_self(), "ot-engine");
     prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NS, 0, 0, 0);
     if (engine->realtime_wanted &&

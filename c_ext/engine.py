@@ -338,9 +338,8 @@ class _Part(Generic[Handle]):
     def _close(self, close: "Callable[[Handle], int]") -> None:
         if self._open_handle is None:
             return
-        code = close(self._open_handle)
+        _check(close(self._open_handle), f"cannot close the {type(self).__name__.lower()}")
         self._open_handle = None
-        _check(code, f"cannot close the {type(self).__name__.lower()}")
 
 
 class Leg(_Part["c.LegHandle"]):

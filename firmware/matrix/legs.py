@@ -112,8 +112,8 @@ class Legs:
     def close(self, number: int) -> None:
         """Ends the leg and frees its ports; it must be on no bus."""
         leg = self[number]
-        del self._legs[number]
         leg.engine.close()
+        del self._legs[number]
         self._ports.give_back(leg.rtp_port)
         logger.info("leg %d closed", number)
 

@@ -1,10 +1,13 @@
 """The engine's own thread: real time, a slow Python, and a clean end."""
 
+import os
+import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -88,6 +91,38 @@ def test_a_closed_port_can_be_opened_again_at_once(running: "Bench") -> None:
         leg = running.engine.open_leg(address=LOOPBACK, rtp_port=port)
         leg.connect(address=LOOPBACK, rtp_port=port, codec=Codec.PCMU, payload_type=0)
         leg.close()
+
+
+def test_a_burst_of_commands_waits_for_the_tick_and_loses_none(running: "Bench") -> None:
+    leg, _ = running.leg()
+    for _ in range(20_000):
+        leg.reset_gaps()
+    leg.close()
+
+
+def test_a_command_after_a_burst_and_a_stop_is_obeyed(running: "Bench") -> None:
+    leg, _ = running.leg()
+    for _ in range(2_000):
+        leg.reset_gaps()
+    running.engine.stop()
+    leg.close()
+
+
+def blocked_signals(thread: str) -> int:
+    """Returns the mask of signals that never reach the thread of that name."""
+    for task in Path("/proc/self/task").iterdir():
+        status = dict(line.split(":", 1) for line in (task / "status").read_text().splitlines())
+        if status["Name"].strip() == thread:
+            return int(status["SigBlk"], 16)
+    return 0
+
+
+@pytest.mark.skipif(os.uname().sysname != "Linux", reason="reads /proc")
+def test_no_signal_handler_runs_inside_a_tick(running: "Bench") -> None:
+    wait_until(lambda: running.engine.ticks().ticks > 0)
+    blocked = blocked_signals("ot-engine")
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
+        assert blocked & 1 << (number - 1)
 
 
 def test_many_threads_may_control_it_at_once(running: "Bench") -> None:
