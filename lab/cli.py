@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import importlib.metadata
+import importlib.util
 import json
 import os
 import sys
@@ -30,6 +31,7 @@ class Command:
         extra: The extra that brings what it needs, "" when a plain installation has it.
         summary: What it does, in a line.
         example: A command line that somebody can try.
+        needs: Modules that only the processes it starts import: asked for beforehand.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Command:
     extra: str
     summary: str
     example: str
+    needs: tuple[str, ...] = ()
 
 
 _COMMANDS: Final = (
@@ -45,9 +48,10 @@ _COMMANDS: Final = (
         "demo",
         "openturret.lab.demo.cli",
         "main",
-        "bench",
+        "dev",
         "a whole trading floor on this machine: boots a turret, calls, kills, listens",
         "turret demo --stay",
+        needs=("ldap3", "pjsua2"),
     ),
     Command(
         "bench",
@@ -99,6 +103,9 @@ _COMMANDS: Final = (
     ),
 )
 COMMANDS: Final[Mapping[str, Command]] = MappingProxyType({item.name: item for item in _COMMANDS})
+
+_WHOLE: Final = frozenset({"bench", "dev"})
+"""Extras that bring everything that their commands import."""
 
 _EXTRAS: Final = MappingProxyType(
     {
@@ -190,6 +197,9 @@ def _run(command: Command, arguments: list[str]) -> int:
 
 
 def _entry(command: Command) -> Callable[[list[str]], int]:
+    for name in command.needs:
+        if importlib.util.find_spec(name) is None:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
     function: Callable[[list[str]], int] = getattr(
         importlib.import_module(command.module), command.function
     )
@@ -201,15 +211,23 @@ def _say_not_installed(command: Command, error: ImportError) -> int:
         sys.stderr.write(f"turret {command.name}: {error}\n")
         return EXIT_NOT_INSTALLED
     missing = (error.name or "").partition(".")[0]
-    extra = _EXTRAS.get(missing, command.extra) if missing != "openturret" else ""
+    extra = _extra_with(missing, command)
     if not extra:
         raise error
-    extra = command.extra if command.extra == "bench" else extra
     sys.stderr.write(
         f"turret {command.name}: {missing} is not installed; "
         f"pip install 'openturret[{extra}]' brings it\n"
     )
     return EXIT_NOT_INSTALLED
+
+
+def _extra_with(missing: str, command: Command) -> str:
+    """The extra that brings a module for a command, "" when none does."""
+    if missing == "openturret":
+        return ""
+    if command.extra in _WHOLE:
+        return command.extra
+    return _EXTRAS.get(missing, command.extra)
 
 
 if __name__ == "__main__":

@@ -61,6 +61,13 @@ def test_a_missing_extra_is_named_instead_of_a_traceback() -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("module", ["ldap3", "pjsua2", "sqlalchemy"])
+def test_the_demonstration_asks_for_what_the_unit_needs_before_it_begins(module: str) -> None:
+    done = turret("demo", "--help", prelude=f"sys.modules[{module!r}] = None")
+    assert done.returncode == EXIT_NOT_INSTALLED
+    assert f"{module} is not installed; pip install 'openturret[dev]' brings it" in done.stderr
+
+
 def test_ports_and_config_import_nothing_heavy() -> None:
     prelude = "\n".join(
         f"sys.modules[{name!r}] = None" for name in ("aiohttp", "asyncio", "cffi", "numpy", "ssl")

@@ -23,7 +23,7 @@ def test_a_missing_folder_is_made(tmp_path: Path) -> None:
 def test_a_folder_with_anything_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "index.html").write_text("my own page")
     (tmp_path / "thesis.tex").write_text("years of work")
-    with pytest.raises(ForeignFolderError, match="thesis.tex"):
+    with pytest.raises(ForeignFolderError, match=r"thesis\.tex"):
         clear_folder(tmp_path)
     assert (tmp_path / "index.html").read_text() == "my own page"
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
