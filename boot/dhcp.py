@@ -8,14 +8,20 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 from typing import Final, NoReturn, Protocol, TypeAlias
 
 from ..hal.backoff import Backoff
 from ..hal.clock import Clock
-from .errors import AddressConflictError, AddressRefusedError, BootError, DhcpError
+from .errors import (
+    AddressConflictError,
+    AddressRefusedError,
+    BootError,
+    DhcpError,
+    InterfaceError,
+)
 from .lease import Lease
 from .link import BroadcastPort, MessagePort, Ports
 from .wire.dhcp import BootpOp, DhcpMessage, MessageType, Option, Options
@@ -61,12 +67,14 @@ class Timing:
     Attributes:
         backoff: Delays between DISCOVERs; RFC 2131 §4.1 asks for 4 to 64 s, ±1 s.
         conflict_s: How long after the ARP probe an answer still counts.
+        decline_s: Least time between a DECLINE and the next DISCOVER (RFC 2131 §3.1.5).
         reboot_tries: Requests for the stored lease before it is used unconfirmed.
         renew_floor_s: Least time between two renewals (RFC 2131 §4.4.5 asks for 60 s).
     """
 
     backoff: Backoff
     conflict_s: float = 0.1
+    decline_s: float = 10.0
     reboot_tries: int = 2
     renew_floor_s: float = 60.0
 
@@ -120,9 +128,17 @@ class DhcpClient:
         if stored is not None and stored.remaining_s(self._clock.unix()) > 0:
             try:
                 return await self._reboot(stored)
+            except AddressConflictError as error:
+                return await self._select_later(error)
             except DhcpError as error:
                 self._listener.trouble(error, "asking for a new address")
         return await self._select(stored.address if stored else None)
+
+    async def _select_later(self, error: AddressConflictError) -> Binding:
+        wait_s = self._timing.decline_s
+        self._listener.trouble(error, f"asking for another address in {wait_s:.1f} s")
+        await asyncio.sleep(wait_s)
+        return await self._select(None)
 
     async def keep(self, binding: Binding, on_lease: OnLease, on_expiry: OnLease) -> NoReturn:
         """Renews before T2, rebinds after it, and starts again when the lease has ended.
@@ -149,16 +165,13 @@ class DhcpClient:
             AddressConflictError: Somebody else uses the address.
         """
         delays = self._timing.backoff.delays()
-        port = self._ports.broadcast()
-        try:
+        with self._broadcasting() as port:
             request = self._message(MessageType.REQUEST, requested=stored.address)
             for attempt in range(1, self._timing.reboot_tries + 1):
                 binding = await self._confirm(port, request, stored.address, None, next(delays))
                 if binding is not None:
                     return binding
                 self._listener.trouble(_silence(), f"attempt {attempt} to confirm {stored.address}")
-        finally:
-            port.close()
         logger.warning("no DHCP server confirms %s; its lease has not ended", stored.address)
         used_s = stored.lease_s - stored.remaining_s(self._clock.unix())
         bound_at = self._clock.monotonic() - (0.0 if stored.endless else used_s)
@@ -171,23 +184,36 @@ class DhcpClient:
             try:
                 return await self._discover(wish, delay)
             except DhcpError as error:
-                left = max(0.0, due - self._clock.monotonic())
+                left = max(self._quiet_s(error), due - self._clock.monotonic())
                 self._listener.trouble(error, f"attempt {attempt}; the next one in {left:.1f} s")
                 wish = None
                 await asyncio.sleep(left)
         raise DhcpError("the back-off has ended")  # pragma: no cover - it has no end
 
+    def _quiet_s(self, error: DhcpError) -> float:
+        return self._timing.decline_s if isinstance(error, AddressConflictError) else 0.0
+
     async def _discover(self, wish: IPv4Address | None, timeout_s: float) -> Binding:
-        port = self._ports.broadcast()
-        try:
+        with self._broadcasting() as port:
             discover = self._message(MessageType.DISCOVER, requested=wish)
             offer = await self._ask(port, discover, {MessageType.OFFER}, timeout_s)
             if offer is None:
                 raise _silence()
             lease = Lease.from_ack(offer, self._clock.unix())
             return await self._request(port, discover.xid, lease, timeout_s)
-        finally:
-            port.close()
+
+    @contextlib.contextmanager
+    def _broadcasting(self) -> Iterator[BroadcastPort]:
+        """Opens the broadcast port; an interface that fails meanwhile is asked again like silence.
+
+        Raises:
+            DhcpError: The interface is down or gone.
+        """
+        try:
+            with contextlib.closing(self._ports.broadcast()) as port:
+                yield port
+        except (OSError, InterfaceError) as error:
+            raise DhcpError(f"the interface fails: {error}", _REMEDY) from error
 
     async def _request(
         self, port: BroadcastPort, xid: int, offered: Lease, timeout_s: float
@@ -293,7 +319,19 @@ class DhcpClient:
             return None
         if reply.type is MessageType.NAK:
             raise _refusal(reply, lease.address)
-        return Binding(Lease.from_ack(reply, self._clock.unix()), asked_at)
+        return self._renewed(lease, reply, asked_at)
+
+    def _renewed(self, lease: Lease, reply: DhcpMessage, asked_at: float) -> Binding | None:
+        """Returns the longer lease; None when the ACK is for another address, or for none."""
+        try:
+            renewed = Lease.from_ack(reply, self._clock.unix())
+        except DhcpError as error:
+            logger.warning("renewal ignored: %s", error)
+            return None
+        if renewed.address != lease.address:
+            logger.warning("renewal of %s ignored: it is for %s", lease.address, renewed.address)
+            return None
+        return Binding(renewed, asked_at)
 
     async def _ask(
         self,

@@ -15,6 +15,7 @@ from openturret.boot.errors import (
     AddressConflictError,
     AddressRefusedError,
     BootError,
+    InterfaceError,
 )
 from openturret.boot.lease import Lease
 from openturret.boot.link import BroadcastPort, MessagePort, UnicastPort
@@ -69,8 +70,11 @@ class Lan:
 
     far: socket.socket
     near: socket.socket
+    failures: list[Exception] = field(default_factory=list)
 
     def broadcast(self) -> BroadcastPort:
+        if self.failures:
+            raise self.failures.pop()
         return BroadcastPort(self.near.dup(), MAC)
 
     def unicast(self, server: IPv4Address) -> MessagePort:
@@ -156,6 +160,7 @@ def client(lan: Lan, notes: Notes, clock: Clock | None = None) -> DhcpClient:
         timing=Timing(
             Backoff(first_s=0.05, cap_s=0.2, jitter=0.1, rng=rng),
             conflict_s=0.01,
+            decline_s=0.3,
             renew_floor_s=0.02,
         ),
         listener=notes,
@@ -329,6 +334,58 @@ async def test_an_address_that_somebody_uses_is_declined() -> None:
         await client(lan, notes).acquire(None)
     assert declined == [ADDRESS]
     assert isinstance(notes.troubles[0], AddressConflictError)
+
+
+@pytest.mark.parametrize("lease", [None, stored()], ids=["new", "stored"])
+async def test_after_a_decline_the_server_gets_time_to_find_another_address(
+    lease: Lease | None,
+) -> None:
+    times: list[float] = []
+
+    async def with_a_squatter(lan: Lan) -> None:
+        async for frame in lan.frames():
+            now = asyncio.get_running_loop().time()
+            if ethertype(frame) == ARP:
+                probe = ArpPacket.parse(frame)
+                if not times:
+                    await lan.send(replace(probe, sender_mac=SERVER_MAC, sender=probe.target))
+                continue
+            request = DhcpMessage.parse(UdpFrame.parse(frame).payload)
+            if request.type is MessageType.DECLINE or times:
+                times.append(now)
+            offered = request.type is MessageType.DISCOVER
+            await lan.reply(answer(request, MessageType.OFFER if offered else MessageType.ACK))
+
+    async with lan_with(with_a_squatter) as lan:
+        await client(lan, Notes()).acquire(lease)
+    assert times[1] - times[0] >= 0.29
+
+
+@pytest.mark.parametrize("error", [OSError(100, "network is down"), InterfaceError("no eth0")])
+async def test_an_interface_that_fails_is_told_and_asked_again(error: Exception) -> None:
+    for lease in (None, stored()):
+        notes = Notes()
+        async with lan_with(honest) as lan:
+            lan.failures.append(error)
+            binding = await client(lan, notes).acquire(lease)
+        assert binding.confirmed
+        assert "interface fails" in str(notes.troubles[0])
+
+
+@pytest.mark.parametrize("address", [IPv4Address("10.1.0.7"), IPv4Address(0)])
+async def test_a_renewal_for_another_address_is_ignored(address: IPv4Address) -> None:
+    async def wrong_first(lan: Lan) -> None:
+        number = 0
+        async for request in lan.requests():
+            number += 1
+            reply = answer(request, MessageType.ACK)
+            await lan.reply(replace(reply, your_address=address) if number == 1 else reply)
+
+    async with lan_with(wrong_first) as lan:
+        now = asyncio.get_running_loop().time()
+        leases, ended = await kept(lan, Binding(stored(), now - 3599), Notes(), Clock())
+    assert [lease.address for lease in leases] == [ADDRESS]
+    assert ended == []
 
 
 async def kept(
