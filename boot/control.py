@@ -90,6 +90,9 @@ class ControlServer:
             return _failure(number, ControlError(str(error), "send one JSON object per line"))
         except BootError as error:
             return _failure(number, error)
+        except OSError as error:
+            logger.exception("%s failed", method)
+            return _failure(number, BootError(f"the state folder: {error}", "free the medium"))
         return {"id": number, "result": dict(result)}
 
 
@@ -105,11 +108,22 @@ async def ask(path: Path, method: str, **parameters: object) -> JsonObject:
         raise ControlError(f"no boot agent listens on {path}", "start turret boot") from error
     with contextlib.closing(writer):
         writer.write(encode({"id": 1, "method": method, "params": parameters}))
-        line = await reader.readline()
-    reply = decode(line)
+        try:
+            return _result(decode(await reader.readline()))
+        except (WireError, OSError, ValueError) as error:
+            raise ControlError(f"the agent on {path} does not answer", "read its log") from error
+
+
+def _result(reply: JsonObject) -> JsonObject:
+    """Returns the result in a reply.
+
+    Raises:
+        ControlError: The reply is an error.
+        WireError: It is no reply.
+    """
     if "error" in reply:
-        error_field = field(reply, "error", dict)
-        raise ControlError(field(error_field, "message", str), field(error_field, "remedy", str))
+        error = field(reply, "error", dict)
+        raise ControlError(field(error, "message", str), field(error, "remedy", str))
     return field(reply, "result", dict)
 
 

@@ -18,9 +18,15 @@ async def refuse(_: JsonObject) -> Mapping[str, object]:
     raise BadCredentialsError("user or password is wrong", "type them again")
 
 
+async def full(_: JsonObject) -> Mapping[str, object]:
+    raise OSError(28, "No space left on device")
+
+
 @pytest.fixture
 async def path(tmp_path: Path) -> AsyncIterator[Path]:
-    server = ControlServer(tmp_path / "run" / "boot.sock", {"echo": echo, "refuse": refuse})
+    server = ControlServer(
+        tmp_path / "run" / "boot.sock", {"echo": echo, "refuse": refuse, "full": full}
+    )
     await server.start()
     yield tmp_path / "run" / "boot.sock"
     await server.stop()
@@ -55,6 +61,25 @@ async def test_an_error_has_a_code_and_a_remedy(path: Path) -> None:
     ]
     with pytest.raises(ControlError, match="wrong"):
         await ask(path, "refuse")
+
+
+async def test_a_full_medium_is_an_answer_and_the_next_request_is_served(path: Path) -> None:
+    replies = await talk(path, b'{"id":1,"method":"full"}\n{"id":2,"method":"echo"}\n')
+    assert "No space left" in str(replies[0]["error"])
+    assert replies[1] == {"id": 2, "result": {}}
+
+
+@pytest.mark.parametrize("reply", [b"", b"garbage\n", b'{"id":1}\n', b'{"id":1,"error":7}\n'])
+async def test_an_agent_that_talks_nonsense_is_an_error_with_a_remedy(
+    tmp_path: Path, reply: bytes
+) -> None:
+    async def speak(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(reply)
+        writer.close()
+
+    async with await asyncio.start_unix_server(speak, tmp_path / "boot.sock"):
+        with pytest.raises(ControlError, match="does not answer"):
+            await ask(tmp_path / "boot.sock", "status")
 
 
 async def test_garbage_is_answered_with_an_error_and_the_next_line_is_served(path: Path) -> None:
