@@ -191,7 +191,8 @@ class Keeper:
             await self._process.stop(grace_s)
             self._process.close()
             self._process = None
-        self._pid_file.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self._pid_file.unlink()
 
     @property
     def _pid_file(self) -> Path:
@@ -239,9 +240,16 @@ class Keeper:
                 )
         except OSError as error:
             raise ServiceError(f"{self._service.name} does not start: {error}") from error
-        write_atomically(self._pid_file, b"%d\n" % child.pid, durable=False)
+        self._note_pid(child.pid)
         logger.info("%s started as %d", self._service.name, child.pid)
         return Process(child.pid, child)
+
+    def _note_pid(self, pid: int) -> None:
+        """Writes the pid file; a full medium is no reason to lose sight of the process."""
+        try:
+            write_atomically(self._pid_file, b"%d\n" % pid, durable=False)
+        except OSError:
+            logger.exception("the next agent will not find %s", self._service.name)
 
     def _taken_over(self) -> Process | None:
         """Returns the process that an earlier agent started, when it still runs."""

@@ -191,3 +191,23 @@ def test_a_service_runs_under_this_python() -> None:
     assert Service("matrix", "m", ("--state", "s")).command == (
         sys.executable, "-m", "m", "--state", "s",
     )  # fmt: skip
+
+
+async def test_a_medium_that_takes_no_pid_file_costs_no_supervision(
+    tmp_path: Path, places: Places, deaths: Deaths
+) -> None:
+    places.run.write_text("a file where the folder should be")
+    under_test = supervisor(places, deaths)
+    await under_test.start(service(tmp_path, IDLE), environment(tmp_path), timeout_s=5)
+    for number in (1, 2):
+        await until_runs(under_test)
+        os.kill(under_test.pid("runtime") or 0, signal.SIGKILL)
+        await deaths.wait(number)
+    await until_runs(under_test)
+    await under_test.stop()
+
+
+async def until_runs(under_test: Supervisor) -> None:
+    async with asyncio.timeout(10):
+        while under_test.pid("runtime") is None:
+            await asyncio.sleep(0)
