@@ -15,7 +15,6 @@ A number is dialled only off-hook.  Putting the handset back hangs up.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import random
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
@@ -30,8 +29,6 @@ from ...hal.events import AttachedEvent, DetachedEvent, HookEvent, HookState, Mu
 from ...hal.handset import Handset
 from ...hal.matrix import MixingMatrix, device_port
 from ...hal.wire.json_lines import JsonObject
-from ..wire.errors import WireError
-from ..wire.sip import SipUri
 from .agent import Agent, new_call_id
 from .errors import CallsError, LineError
 from .journal import Journal
@@ -41,6 +38,7 @@ from .places import ChannelPlace, HandsetPlace, Side
 from .profile import Profile, SpeakerChannel
 from .recovery import Recovery
 from .registration import DIRECT, Registration, Registrations
+from .sources import Sources, host_of
 from .voice import UNITY_DB, Voice
 
 logger = logging.getLogger(__name__)
@@ -49,6 +47,8 @@ GOOSENECK = "gooseneck"
 CHANNEL_FIRST_RETRY_S = 0.5
 CHANNEL_LAST_RETRY_S = 30.0
 QUIETEST_DB, LOUDEST_DB = -60.0, 12.0
+
+CallWatcher = Callable[[Line], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +65,7 @@ class DeskParts:
         rng: Spreads retries.
         peers: Further addresses that may call: recorders and the like.
         expires_s: How long a registration is asked to last.
-        strict_sources: Refuse what comes from addresses that are neither PBX, channel nor peer;
-            without effect while one of these is configured by name.
+        strict_sources: Refuse what comes from addresses that are neither PBX, channel nor peer.
     """
 
     agent: Agent
@@ -79,30 +78,6 @@ class DeskParts:
     peers: tuple[str, ...] = ()
     expires_s: int = 60
     strict_sources: bool = True
-
-
-def host_of(text: str) -> str | None:
-    """Returns the host of a SIP URI or of ``address:port``; None when there is none.
-
-    >>> host_of('sip:hoot-1@10.12.0.50:5060')
-    '10.12.0.50'
-    """
-    with suppress(WireError):
-        return SipUri.parse(text if ":" in text.split(".")[0] else f"sip:{text}").host
-    return None
-
-
-def is_address(host: str) -> bool:
-    """Whether a host is written as an address: a name cannot be compared with a source.
-
-    >>> is_address('10.11.0.20'), is_address('pbx1.turret.example')
-    (True, False)
-    """
-    try:
-        ipaddress.ip_address(host.strip("[]"))
-    except ValueError:
-        return False
-    return True
 
 
 class Desk:
@@ -120,6 +95,7 @@ class Desk:
         )
         watchers = Watchers(self._changed, self._incoming, self._connected, self._ended)
         self._lines = Lines(parts.agent, self._voice, parts.clock, watchers)
+        self._sources = Sources(parts.agent)
         self._recovery = Recovery(parts.agent, parts.matrix, parts.journal, self._lines)
         self._handsets = {side: HandsetPlace(side, parts.handsets.get(side.value)) for side in Side}
         self._channels: dict[int, ChannelPlace] = {}
@@ -128,6 +104,8 @@ class Desk:
         self._readers: set[asyncio.Event] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._unfollow: Callable[[], None] | None = None
+        self._started: list[CallWatcher] = []
+        self._over: list[CallWatcher] = []
 
     # ------------------------------------------------------------ life
 
@@ -152,6 +130,7 @@ class Desk:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._sources.stop()
         await self._lines.stop()
         if self._unfollow is not None:
             self._unfollow()
@@ -166,7 +145,7 @@ class Desk:
             await self.close_profile()
         self._profile = profile
         self._channels |= {each.number: self._channel(each) for each in profile.channels}
-        await self._parts.agent.allow_only(self._allowed_sources())
+        await self._admit_sources()
         await self._registrations.start(profile.identity)
         await self._end_foreign_channels()
         await self._recovery.take_over()
@@ -183,8 +162,28 @@ class Desk:
         for channel in channels.values():
             await self._voice.device_off(channel.bus, SPEAKER)
             await self._voice.device_off(channel.bus, GOOSENECK)
+        await self._sources.stop()
         await self._registrations.stop()
         self._changed()
+
+    async def end_silent(self, *, matrix_gone: bool = False) -> int:
+        """Ends the lines whose leg the matrix does not have any more; returns how many.
+
+        Speaker channels are then dialled again as after any other end.
+
+        Args:
+            matrix_gone: There is no matrix to ask: every leg has gone with it.
+
+        Raises:
+            MatrixError: The matrix does not answer.
+        """
+        legs = {line.line_id: line.leg for line in self._lines if line.leg is not None}
+        there = frozenset() if matrix_gone else await self._voice.legs()
+        silent = [line_id for line_id, leg in legs.items() if (leg.leg, leg.ssrc) not in there]
+        for line_id in silent:
+            with suppress(LineError):
+                await self._lines.end_silent(self._lines[line_id])
+        return len(silent)
 
     # ------------------------------------------------------------ what is shown
 
@@ -240,6 +239,14 @@ class Desk:
                 yield
         finally:
             self._readers.discard(changed)
+
+    def follow_calls(self, started: CallWatcher, ended: CallWatcher) -> None:
+        """Tells of every call that is answered and of every line that ends, one by one.
+
+        ``changes()`` may take an answer and an end together; here none is left out.
+        """
+        self._started.append(started)
+        self._over.append(ended)
 
     # ------------------------------------------------------------ handsets
 
@@ -400,6 +407,8 @@ class Desk:
         for channel in self._channels.values():
             if channel.bus == line.bus:
                 channel.waits.reset()
+        for watcher in self._started:
+            watcher(line)
 
     def _ended(self, line: Line, status: int, reason: str) -> None:
         logger.info("%s ended: %d %s", line.remote, status, reason)
@@ -409,6 +418,8 @@ class Desk:
         for channel in self._channels.values():
             if channel.bus == line.bus:
                 self._spawn(self._open_channel_later(channel))
+        for watcher in self._over:
+            watcher(line)
 
     # ------------------------------------------------------------ inside
 
@@ -486,6 +497,8 @@ class Desk:
         line.label = place.settings.label
         try:
             await self._play(place)
+            if place.talking:
+                await self.talk(place.settings.number, on=True)
             await self._lines.call(line, self._routes(place.settings.uri))
         except (CallsError, HalError) as error:
             logger.warning("channel %d: %s", place.settings.number, error)
@@ -507,13 +520,13 @@ class Desk:
                     place.talking = member.talk_db is not None
         self._changed()
 
-    def _allowed_sources(self) -> frozenset[str] | None:
+    async def _admit_sources(self) -> None:
         if not self._parts.strict_sources:
-            return None
+            await self._parts.agent.allow_only(None)
+            return
         places = (*self._parts.servers, *(c.settings.uri for c in self._channels.values()))
-        hosts = {host for host in (host_of(place) for place in places) if host}
-        hosts |= set(self._parts.peers)
-        return frozenset(hosts) if all(map(is_address, hosts)) else None
+        hosts = {host for host in map(host_of, places) if host}
+        await self._sources.admit(hosts | set(self._parts.peers))
 
     def _line_id(self, bus: str) -> str | None:
         line = self._lines.on(bus)

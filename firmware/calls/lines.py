@@ -177,6 +177,17 @@ class Lines:
             logger.warning("hang up %s: %s", line.remote, error)
         await self._finish(line, 200, "hung up here")
 
+    async def end_silent(self, line: Line) -> None:
+        """Ends a line whose leg has gone with the matrix; the leg's number may be another's now."""
+        line.routes_left.clear()
+        line.leg = line.target = None
+        self._by_call.pop(line.call_id, None)
+        try:
+            await self._agent.hang_up(line.call_id)
+        except CallsError as error:
+            logger.warning("hang up %s: %s", line.remote, error)
+        await self._finish(line, 503, "the mixing matrix has lost it")
+
     async def hold(self, line: Line) -> None:
         """Puts the peer on hold and takes the leg off its bus.
 

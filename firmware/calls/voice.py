@@ -64,6 +64,14 @@ class Voice:
         line.leg = replace(line.leg, codec=target.codec, target=target)
         line.target = target
 
+    async def legs(self) -> frozenset[tuple[int, int]]:
+        """Returns number and SSRC of every leg; a restarted matrix uses the numbers again.
+
+        Raises:
+            MatrixError: The matrix is gone.
+        """
+        return frozenset((leg.leg, leg.ssrc) for leg in await self._matrix.leg_list())
+
     async def retag(self, line: Line) -> None:
         """Writes the line's present state onto its leg."""
         if line.leg is not None:

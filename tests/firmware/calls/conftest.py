@@ -15,9 +15,7 @@ import random
 import signal
 import socket
 import sys
-import tomllib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -105,6 +103,7 @@ class Unit:
         self._changed = asyncio.Event()
         self._reader: asyncio.Task[None] | None = None
         self.snapshot: Json = {}
+        self.calls: list[list[str]] = []
         self.process: asyncio.subprocess.Process
 
     async def start(self) -> None:
@@ -159,6 +158,8 @@ class Unit:
             if "snapshot" in message:
                 self.snapshot = message["snapshot"]
                 self._changed.set()
+            elif "call" in message:
+                self.calls.append(message["call"])
             elif not (answer := self._answers.pop(message["id"])).done():
                 self._settle(answer, message)
 
@@ -192,12 +193,6 @@ class Bench:
     @property
     def unit_address(self) -> str:
         return self.address(1)
-
-    def environment(self) -> dict[str, str]:
-        paths = [str(ROOT / ".pkg"), os.environ.get("PYTHONPATH", "")]
-        if not entry_points(group="openturret.drivers"):
-            paths.append(str(self._entry_points()))
-        return {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in paths if path)}
 
     async def run(
         self, name: str, argv: list[str], env: dict[str, str] | None = None, cwd: Path | None = None
@@ -238,7 +233,6 @@ class Bench:
         await self.run(
             "hardware",
             [*python, "--board", str(board), "--sockets", str(sockets)],
-            self.environment(),
         )
         await until((sockets / "hand.sock").exists)
         return board
@@ -252,7 +246,7 @@ class Bench:
         argv = [sys.executable, "-m", "openturret.firmware.matrix", "--state", str(state)]
         argv += ["--board", str(board)]
         argv += ["--control-port", str(control), "--event-port", str(event)]
-        await self.run("matrix", argv, self.environment())
+        await self.run("matrix", argv)
         await until(lambda: accepts("127.0.0.1", control))
         client = OldcbMatrix(control_port=control, event_port=event)
         self.matrices.append(client)
@@ -275,7 +269,6 @@ class Bench:
                     stdin=asyncio.subprocess.PIPE,
                     stdout=asyncio.subprocess.PIPE,
                     stderr=log,
-                    env=self.environment(),
                     limit=1 << 20,
                 )
 
@@ -336,20 +329,20 @@ class Bench:
     async def peer(self, host: int) -> Program:
         """Runs a second agent of ours as the far end."""
         argv = [sys.executable, str(HERE / "peer_process.py"), self.address(host)]
-        program = await self.run(f"peer-{host}", argv, self.environment())
+        program = await self.run(f"peer-{host}", argv)
         await until(lambda: _bound(self.address(host)))
         return program
 
     async def caller(self, host: int, target: str) -> Program:
         """Runs a second agent of ours that calls."""
         argv = [sys.executable, str(HERE / "peer_process.py"), self.address(host), target, PASSWORD]
-        return await self.run(f"caller-{host}", argv, self.environment())
+        return await self.run(f"caller-{host}", argv)
 
     async def hoot(self, host: int) -> Program:
         """Runs a turret proxy whose hoot-1 sounds a tone."""
         argv = [sys.executable, "-m", "openturret.lab.tpo", "--address", self.address(host)]
         argv += ["--hoot", f"hoot-1={self.tone()}", "--directory", str(self.folder)]
-        program = await self.run(f"hoot-{host}", argv, self.environment())
+        program = await self.run(f"hoot-{host}", argv)
         await until(lambda: _bound(self.address(host)))
         return program
 
@@ -393,19 +386,6 @@ class Bench:
         for program in reversed(self.programs):
             await program.end()
         self._claim.close()
-
-    def _entry_points(self) -> Path:
-        """Writes what an installation would, for a run from the checkout."""
-        folder = self.folder / "metadata"
-        info = folder / "openturret-0.dist-info"
-        if not info.exists():
-            info.mkdir(parents=True)
-            project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-            points = project["entry-points"]["openturret.drivers"]
-            lines = [f"{name} = {target}" for name, target in points.items()]
-            (info / "METADATA").write_text("Metadata-Version: 2.1\nName: openturret\nVersion: 0\n")
-            (info / "entry_points.txt").write_text("\n".join(["[openturret.drivers]", *lines, ""]))
-        return folder
 
 
 def _bound(address: str) -> bool:

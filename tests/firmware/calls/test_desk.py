@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from openturret.firmware.calls.desk import host_of
-
 if TYPE_CHECKING:
     from tests.firmware.calls.conftest import Bench, Json, Unit
 
@@ -199,14 +197,20 @@ async def test_a_call_from_a_stranger_is_refused(bench: Bench) -> None:
     assert '"status": 403' in caller.said()
 
 
-@pytest.mark.parametrize(
-    ("text", "host"),
-    [
-        ("sip:hoot-1@10.12.0.50:5060", "10.12.0.50"),
-        ("10.11.0.20:5060", "10.11.0.20"),
-        ("sip:10.11.0.30;transport=tcp", "10.11.0.30"),
-        ("not an address", None),
-    ],
-)
-def test_the_host_of_a_configured_peer(text: str, host: str | None) -> None:
-    assert host_of(text) == host
+async def test_a_stranger_is_refused_also_when_a_peer_is_configured_by_name(bench: Bench) -> None:
+    unit, _ = await bench.unit("localhost:5060")
+    await unit.ask("open_profile", bench.profile())
+    caller = await bench.caller(59, f"sip:1001@{bench.unit_address}:5060")
+    await bench.until(lambda: "CallEnded" in caller.said())
+    assert '"status": 403' in caller.said()
+
+
+async def test_a_call_that_ends_as_it_is_answered_is_reported_both_times(bench: Bench) -> None:
+    sipp = await bench.sipp("answer_then_bye_at_once.xml", 60)
+    unit, _ = await bench.unit()
+    await unit.ask("open_profile", bench.profile())
+    await unit.ask("set_hook", "left", True)
+    line = await unit.ask("dial", "left", f"sip:sipp@{bench.address(60)}:5060")
+    assert await sipp.ended() == 0
+    await bench.until(lambda: len(unit.calls) == 2)
+    assert unit.calls == [["started", line], ["ended", line]]

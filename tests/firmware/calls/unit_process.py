@@ -1,7 +1,7 @@
 """The part of the runtime under test as a process of its own, so that it can be killed.
 
 Reads ``{"id", "method", "arguments"}`` lines, answers ``{"id", "result" | "error"}``, and writes
-``{"snapshot"}`` whenever the desk changes.
+``{"snapshot"}`` whenever the desk changes and ``{"call"}`` whenever a call starts or ends.
 """
 
 from __future__ import annotations
@@ -86,6 +86,10 @@ async def main(options: argparse.Namespace) -> None:
             rng=random.Random(1),
             peers=tuple(options.peer),
         )
+    )
+    desk.follow_calls(
+        lambda line: say({"call": ["started", line.line_id]}),
+        lambda line: say({"call": ["ended", line.line_id]}),
     )
     await desk.start()
     reporter = asyncio.create_task(report(desk))
