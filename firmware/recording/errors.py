@@ -5,7 +5,7 @@
     RecordingError
     ├── SessionLostError   a recorder refused, fell silent or ended its session
     ├── RecorderUriError   the configured address of a recorder cannot be used
-    └── LedgerError        the call log cannot be written, or is not one
+    └── LedgerError        the call log cannot be opened, mended or written
 """
 
 from __future__ import annotations
@@ -26,4 +26,4 @@ class RecorderUriError(RecordingError, ValueError):
 
 
 class LedgerError(RecordingError):
-    """The call log cannot be written, or a file is not one."""
+    """The call log cannot be opened, mended or written."""

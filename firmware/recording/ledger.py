@@ -2,6 +2,9 @@
 
 A changed, moved or removed line breaks the chain from there on.  Lines cut off at the end leave no
 trace in the file itself: the digest of every entry also goes to the log, and so to syslog.
+
+A power cut may tear the end of the file.  What does not read as an entry there is set aside in a
+file beside the log, whole, and the chain goes on after the last entry that is one.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from io import FileIO
 from pathlib import Path
 
 from ...hal.clock import Clock
@@ -99,34 +103,38 @@ class Ledger:
         clock: The time of the entries.
 
     Raises:
-        LedgerError: The file cannot be opened.
+        LedgerError: The file cannot be opened, read or mended.
     """
 
     def __init__(self, path: Path, clock: Clock) -> None:
         self._path, self._clock = path, clock
+        self._aside: Path | None = None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = path.open("a+b", buffering=0)
         except OSError as error:
             raise LedgerError(f"{path.name} cannot be opened: {error}") from error
         try:
-            self._number, self._last, torn = self._find_end()
-        except LedgerError:
+            self._number, self._last = self._take_up()
+        except OSError as error:
             self._file.close()
-            raise
-        if torn:
-            self.append("ledger.recovered", {"bytes_lost": torn})
+            raise LedgerError(f"{path.name} cannot be taken up: {error}") from error
 
     @property
     def last(self) -> str:
         """Digest of the last entry."""
         return self._last
 
+    @property
+    def aside(self) -> Path | None:
+        """Where a damaged end was set aside when the log was opened; None when it was whole."""
+        return self._aside
+
     def append(self, kind: str, fields: Mapping[str, JsonValue]) -> JsonObject:
         """Adds an entry and brings it to the disk before returning.
 
         Raises:
-            LedgerError: The disk refuses.
+            LedgerError: The disk refuses; the log is as it was.
         """
         entry: JsonObject = {
             **fields,
@@ -147,29 +155,86 @@ class Ledger:
 
     def _write(self, line: bytes) -> None:
         try:
-            self._file.write(line)
-            os.fsync(self._file.fileno())
+            end = self._file.seek(0, os.SEEK_END)
+            try:
+                _write_whole(self._file, line)
+            except OSError:
+                self._file.truncate(end)
+                raise
         except (OSError, ValueError) as error:
             raise LedgerError(f"{self._path.name} cannot be written: {error}") from error
 
-    def _find_end(self) -> tuple[int, str, int]:
-        """Returns number and digest of the last whole entry, and what a power cut tore off."""
-        size = self._file.seek(0, os.SEEK_END)
-        self._file.seek(max(0, size - 2 * MAX_LINE_BYTES))
-        tail = self._file.read()
-        whole, newline, torn = tail.rpartition(b"\n")
-        if torn:
-            self._file.truncate(size - len(torn))
-        if not newline:
-            return 0, FIRST, len(torn)
-        return (*self._last_entry(whole.rpartition(b"\n")[2]), len(torn))
+    def _take_up(self) -> tuple[int, str]:
+        """Returns number and digest of the last entry, after mending a damaged end.
 
-    def _last_entry(self, line: bytes) -> tuple[int, str]:
-        try:
-            entry = json.loads(line)
-            return int(entry["number"]), str(entry["digest"])
-        except (ValueError, TypeError, KeyError) as error:
-            raise LedgerError(f"{self._path.name} does not end with an entry: {error}") from error
+        Raises:
+            LedgerError: The disk refuses.
+            OSError: So it does.
+        """
+        size = self._file.seek(0, os.SEEK_END)
+        if size == 0:
+            return 0, FIRST
+        self._file.seek(max(0, size - MAX_LINE_BYTES))
+        tail = self._file.read()
+        found = _whole_entry(tail[tail.rfind(b"\n", 0, -1) + 1 :])
+        return found if found is not None else self._mend()
+
+    def _mend(self) -> tuple[int, str]:
+        """Sets the damaged end aside and notes that in the log."""
+        self._file.seek(0)
+        data = self._file.read()
+        good, number, last = _good_end(data)
+        self._aside = self._keep_aside(data[good:])
+        self._file.truncate(good)
+        self._number, self._last = number, last
+        self.append(
+            "ledger.recovered", {"bytes_lost": len(data) - good, "kept_in": self._aside.name}
+        )
+        return self._number, self._last
+
+    def _keep_aside(self, damaged: bytes) -> Path:
+        stamp = datetime.fromtimestamp(self._clock.unix(), UTC).strftime("%Y%m%dT%H%M%S")
+        name = hashlib.sha256(damaged).hexdigest()[:8]
+        path = self._path.with_name(f"{self._path.name}.damaged-{stamp}-{name}")
+        with path.open("wb", buffering=0) as file:
+            _write_whole(file, damaged)
+        logger.warning("%s: %d damaged bytes kept in %s", self._path.name, len(damaged), path.name)
+        return path
+
+
+def _write_whole(file: FileIO, data: bytes) -> None:
+    """Brings every byte to the disk.
+
+    Raises:
+        OSError: The disk refuses, or is full.
+    """
+    view = memoryview(data)
+    while view:
+        view = view[file.write(view) :]
+    os.fsync(file.fileno())
+
+
+def _whole_entry(line: bytes) -> tuple[int, str] | None:
+    """Returns number and digest of a line that is an entry, whatever came before it."""
+    try:
+        entry = json.loads(line)
+        number, known = int(entry["number"]), str(entry["digest"])
+        whole = line.endswith(b"\n") and known == digest(entry)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
+    return (number, known) if whole else None
+
+
+def _good_end(data: bytes) -> tuple[int, int, str]:
+    """Returns where the last whole entry ends, its number and its digest."""
+    end = len(data)
+    while end:
+        begin = data.rfind(b"\n", 0, end - 1) + 1
+        found = _whole_entry(data[begin:end])
+        if found is not None:
+            return (end, *found)
+        end = begin
+    return 0, 0, FIRST
 
 
 def _utc(unix: float) -> str:

@@ -72,6 +72,7 @@ class Recordings:
         self._policy = policy
         self._sessions: tuple[RecorderSession, ...] = ()
         self._labels: tuple[str, ...] = ()
+        self._channels = 0
         self._book: CallBook | None = None
         self._listener: asyncio.Task[None] | None = None
 
@@ -89,6 +90,7 @@ class Recordings:
             MatrixError: The matrix refused or is gone.
         """
         self._labels = await open_mixes(self._tools.matrix, channels)
+        self._channels = channels
         book = self._book = CallBook(self._unit, user, self._tools.clock)
         labels = self._labels
 
@@ -202,6 +204,8 @@ class Recordings:
             self._tools.alarms.raise_(
                 LEDGER, "", f"The call log is not written: {error}", "Check the unit's storage"
             )
+        else:
+            self._tools.alarms.clear(LEDGER)
 
     # ------------------------------------------------------------ the matrix's alarms
 
@@ -210,8 +214,20 @@ class Recordings:
         while True:
             with contextlib.suppress(HalError):
                 async for event in self._tools.matrix.events((Topic.ALARMS,)):
+                    if event.event == "connected":
+                        await self._compare()
                     self._hear(event)
             await asyncio.sleep(REOPEN_S)
+
+    async def _compare(self) -> None:
+        """Makes good what a restart of the matrix took: the recordings and their forks.
+
+        Raises:
+            MatrixError: The matrix refused or is gone again.
+        """
+        await open_mixes(self._tools.matrix, self._channels)
+        for session in self._sessions:
+            await session.compare()
 
     def _hear(self, event: MatrixEvent) -> None:
         if event.event != "alarm":

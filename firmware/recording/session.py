@@ -174,7 +174,7 @@ class RecorderSession:
         self._ended: CallEnded | None = None
         self._adopted: Entry | None = None
         self._refused_since: float | None = None
-        self._silent = self._doubtful = self._stale = False
+        self._silent = self._doubtful = self._stale = self._unforked = False
         self.state = State.IDLE
         self.since_unix_s = tools.clock.unix()
         self._unsubscribe = tools.agent.subscribe(self._hear)
@@ -211,6 +211,16 @@ class RecorderSession:
         if raised and self.state is State.RECORDING:
             self._lose("it refuses the voice packets")
         self._wake.set()
+
+    async def compare(self) -> None:
+        """Begins anew when the matrix does not send what this session is there for.
+
+        Raises:
+            MatrixError: The matrix is gone.
+        """
+        if self.state is not State.CONNECTING and not await self._is_forked():
+            self._unforked = True
+            self._wake.set()
 
     def snapshot(self) -> JsonObject:
         """Returns what the panel shows."""
@@ -255,6 +265,7 @@ class RecorderSession:
         while True:
             begun = self._tools.clock.monotonic()
             self._check_ended()
+            self._check_forked()
             await self._look()
             if self._stale and not self._silent:
                 await self._send_metadata()
@@ -283,6 +294,10 @@ class RecorderSession:
         since = self._refused_since
         if since is not None and self._tools.clock.monotonic() - since > REFUSED_S:
             raise SessionLostError("it refuses the voice packets of a session that it keeps")
+
+    def _check_forked(self) -> None:
+        if self._unforked:
+            raise SessionLostError("the mixing matrix has restarted and sends it nothing")
 
     async def _rest(self, seconds: float) -> None:
         try:
@@ -350,6 +365,7 @@ class RecorderSession:
                 raise SessionLostError(f"it does not take the stream {label} in {CODEC}")
             target = ForkTarget(media.remote_address, media.remote_rtp_port, media.payload_type)
             await self._tools.matrix.recording_fork(label, self.address.index, target)
+        self._unforked = False
 
     async def _send_metadata(self) -> None:
         """Tells the recorder what is going on, and so asks whether the session still stands.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -98,10 +100,80 @@ def test_a_cut_inside_the_only_entry_begins_anew(tmp_path: Path) -> None:
     assert verify(path).entries == 1
 
 
-def test_what_is_no_log_is_not_continued(tmp_path: Path) -> None:
+def test_what_is_no_log_is_kept_aside_and_the_log_begins_anew(tmp_path: Path) -> None:
     path = tmp_path / "calls.jsonl"
     path.write_bytes(b"hello\n")
-    with pytest.raises(LedgerError):
-        Ledger(path, SystemClock())
+    ledger = Ledger(path, SystemClock())
+    ledger.close()
+    assert ledger.aside is not None
+    assert ledger.aside.read_bytes() == b"hello\n"
+    assert (verify(path).intact, verify(path).entries) == (True, 1)
+
+
+def test_what_is_not_there_cannot_be_verified(tmp_path: Path) -> None:
     with pytest.raises(LedgerError):
         verify(tmp_path / "nothing")
+
+
+TORN_ENDS: dict[str, bytes] = {
+    "half an entry": b'{"call_id":"call-6","remote":"20',
+    "half an entry that got its line feed": b'{"call_id":"call-6","remote":"20\n',
+    "a block of zeroes": bytes(4096),
+    "more zeroes than the longest line": bytes(200_000),
+    "zeroes and a line feed": bytes(512) + b"\n",
+    "an entry without its digest": b'{"number":7,"kind":"call.started"}\n',
+    "no object": b"[7]\n",
+    "a number that is none": b'{"number":"x","digest":"y"}\n',
+    "several lines of garbage": b"\xff\xfe\n{}\n\n",
+}
+
+
+@pytest.mark.parametrize("name", TORN_ENDS)
+def test_a_damaged_end_is_kept_aside_and_the_chain_goes_on(path: Path, name: str) -> None:
+    whole, damage = path.read_bytes(), TORN_ENDS[name]
+    path.write_bytes(whole + damage)
+    ledger = Ledger(path, SystemClock())
+    ledger.append("call.started", {"call_id": "call-7"})
+    ledger.close()
+    assert ledger.aside is not None
+    assert ledger.aside.read_bytes() == damage
+    assert path.read_bytes().startswith(whole)
+    assert (verify(path).intact, verify(path).entries) == (True, 8)
+
+
+def test_a_last_entry_with_a_flipped_byte_is_kept_aside(path: Path) -> None:
+    lines = path.read_bytes().splitlines(keepends=True)
+    flipped = lines[5].replace(b"2001", b"2003")
+    path.write_bytes(b"".join([*lines[:5], flipped]))
+    ledger = Ledger(path, SystemClock())
+    ledger.close()
+    assert ledger.aside is not None
+    assert ledger.aside.read_bytes() == flipped
+    assert (verify(path).intact, verify(path).entries) == (True, 6)
+
+
+def test_a_whole_log_has_nothing_aside(path: Path) -> None:
+    ledger = Ledger(path, SystemClock())
+    ledger.close()
+    assert ledger.aside is None
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_full_disk_leaves_the_log_as_it_was(path: Path) -> None:
+    """A process of its own, for the limit on file sizes cannot be lifted again."""
+    before = path.read_bytes()
+    script = (
+        "import resource, signal, sys; from pathlib import Path\n"
+        "from openturret.firmware.recording.errors import LedgerError\n"
+        "from openturret.firmware.recording.ledger import Ledger\n"
+        "from openturret.hal.clock import SystemClock\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        f"limit = {len(before)} + 40\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))\n"
+        "try:\n"
+        "    Ledger(Path(sys.argv[1]), SystemClock()).append('call.started', {})\n"
+        "except LedgerError:\n"
+        "    sys.exit(7)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", script, str(path)], check=False).returncode == 7
+    assert path.read_bytes() == before
