@@ -30,6 +30,7 @@ from .calls.registration import Registration
 from .config.errors import ConfigError
 from .config.keys import find
 from .config.store import Configuration, load
+from .matrix_watch import GONE, MatrixWatch
 from .recording.errors import LedgerError, RecorderUriError
 from .recording.ledger import Ledger
 from .recording.recordings import Recordings, recorders_of
@@ -107,6 +108,7 @@ class Runtime:
         self._journal = Journal(setup.state / "journal", clock)
         self._recorders = self._read_recorders()
         self._desk = self._make_desk()
+        self._matrix_watch = MatrixWatch(self._matrix, self._desk, self._alarms, clock)
         self._recordings = self._make_recordings(setup.state / "ledger" / "calls.jsonl")
         self._sessions = self._make_sessions(setup.state / "run" / "sessions.json")
         self._shift = self._make_shift(BootControl(setup.state / "run" / "boot.sock"))
@@ -163,6 +165,7 @@ class Runtime:
         left_over = self._journal.entries()
         await self._take_calls_back()
         self._spawn(self._follow_desk())
+        self._spawn(self._matrix_watch.run())
         self._spawn(self._tell_boot())
         await self._shift.resume(left_over)
         self._spawn(self._follow_files())
@@ -173,10 +176,10 @@ class Runtime:
                 await self._desk.start()
             except MatrixError as error:
                 remedy = "look at state/log/matrix.log"
-                self._alarms.raise_("matrix.gone", "", f"no calls: {error}", remedy)
+                self._alarms.raise_(GONE, "", f"no calls: {error}", remedy)
                 await asyncio.sleep(MATRIX_RETRY_S)
             else:
-                self._alarms.clear("matrix.gone")
+                self._alarms.clear(GONE)
                 return
 
     async def _farewell(self) -> None:
@@ -296,11 +299,16 @@ class Runtime:
 
     def _open_ledger(self, path: Path) -> Ledger | None:
         try:
-            return Ledger(path, self._clock)
+            ledger = Ledger(path, self._clock)
         except LedgerError as error:
             remedy = "check the unit's storage"
             self._alarms.raise_("recording.ledger", "", f"no call log: {error}", remedy)
             return None
+        if ledger.aside is not None:
+            remedy = f"keep {ledger.aside} with the call log and check the unit's storage"
+            message = "the end of the call log was damaged; the log goes on without it"
+            self._alarms.raise_("recording.ledger.damaged", "", message, remedy)
+        return ledger
 
     def _make_sessions(self, path: Path) -> Sessions:
         duration_s = self._configuration.integer("application.web.session.duration")

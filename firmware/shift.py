@@ -75,6 +75,7 @@ class Shift:
         self._recorded: set[str] = set()
         self._recording: asyncio.Task[None] | None = None
         self._reported = ("", "")
+        desk.follow_calls(self._call_started, self._call_ended)
 
     # ------------------------------------------------------------ login and logout
 
@@ -210,10 +211,18 @@ class Shift:
         """Tells the recordings which calls are up now, and which are over."""
         up = {line.line_id: line for line in self._desk.lines() if _is_up(line)}
         for line in up.values():
-            self._recordings.call_started(RecordedCall.of(line, self._clock))
+            self._call_started(line)
         for gone in self._recorded - set(up):
             self._recordings.call_ended(gone)
         self._recorded = set(up)
+
+    def _call_started(self, line: Line) -> None:
+        self._recordings.call_started(RecordedCall.of(line, self._clock))
+        self._recorded.add(line.line_id)
+
+    def _call_ended(self, line: Line) -> None:
+        self._recordings.call_ended(line.line_id)
+        self._recorded.discard(line.line_id)
 
     # ------------------------------------------------------------ what boot is told
 

@@ -147,6 +147,15 @@ class Floor:
     async def start_runtime(self) -> None:
         self._processes["runtime"] = await self._run("openturret.firmware")
 
+    async def restart_matrix(self) -> None:
+        """Kills the matrix and starts it again, as the boot agent's supervisor does."""
+        await self.kill_matrix()
+        self._processes["matrix"] = await self._run("openturret.firmware.matrix")
+
+    async def kill_matrix(self) -> None:
+        self._processes["matrix"].kill()
+        await self._processes["matrix"].wait()
+
     async def end_runtime(self, number: signal.Signals) -> int:
         process = self._processes.pop("runtime")
         process.send_signal(number)
@@ -495,6 +504,56 @@ async def test_without_a_matrix_the_panel_opens_and_says_so(floor: Floor) -> Non
         state = await browser.until(lambda state: state["alarms"])
     assert state["alarms"][0]["code"] == "matrix.gone"
     assert state["alarms"][0]["remedy"]
+
+
+def codes(state: State) -> set[str]:
+    return {alarm["code"] for alarm in state["alarms"]}
+
+
+async def test_calls_of_a_matrix_that_restarts_end_and_everything_begins_anew(
+    floor: Floor, browser: Browser
+) -> None:
+    await floor.start_runtime()
+    await browser.until(lambda state: True)
+    before = await call_hoot_2(floor, browser)
+    old = {call["id"] for call in before["calls"]}
+    await browser.until(both_record)
+    await floor.restart_matrix()
+    state = await browser.until(
+        lambda state: "matrix.restarted" in codes(state) and channel_is_open(state)
+    )
+    assert not old & {call["id"] for call in state["calls"]}
+    assert not call_is_up(state)
+    await eventually(lambda: len(floor.proxy.calls) == 1)
+    await browser.until(lambda state: both_record(state) and codes(state) == {"matrix.restarted"})
+    recordings = [session for each in floor.recorders.values() for session in each.sessions]
+    assert len(recordings) == 2
+    number = f"sip:hoot-2@127.0.0.1:{floor.proxy.sip.port}"
+    assert (await browser.post("handsets/left/dial", {"number": number}))[0] == 200
+    await browser.until(call_is_up)
+    await eventually(lambda: len(floor.proxy.calls) == 2)
+
+
+async def test_calls_of_a_matrix_that_stays_away_are_not_shown(
+    floor: Floor, browser: Browser
+) -> None:
+    await floor.start_runtime()
+    await browser.until(lambda state: True)
+    await call_hoot_2(floor, browser)
+    await floor.kill_matrix()
+    state = await browser.until(lambda state: not call_is_up(state))
+    assert "matrix.gone" in codes(state)
+    await eventually(lambda: not floor.proxy.calls)
+
+
+async def test_a_damaged_call_log_is_an_alarm_and_goes_on(floor: Floor, browser: Browser) -> None:
+    path = floor.state / "ledger" / "calls.jsonl"
+    path.parent.mkdir()
+    path.write_bytes(b'{"torn')
+    await floor.start_runtime()
+    state = await browser.until(codes)
+    assert codes(state) == {"recording.ledger.damaged"}
+    assert [entry["kind"] for entry in floor.ledger()] == ["ledger.recovered"]
 
 
 async def eventually(what: Callable[[], object]) -> None:
