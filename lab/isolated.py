@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _become(command: Sequence[str]) -> NoReturn:
     """Bring loopback up and turn into the command."""
     subprocess.run([tool("ip").path, "link", "set", "lo", "up"], check=True)
-    os.execvp(command[0], command)
+    os.execvp(command[0], [*command])
 
 
 if __name__ == "__main__":

@@ -23,6 +23,11 @@ from openturret.lab import namespace
 from openturret.lab.errors import NamespaceError, ToolMissingError
 from openturret.lab.tools import tool
 
+# A relative path would mean another folder to a process that is started elsewhere.
+if "PYTHONPATH" in os.environ:
+    paths = os.environ["PYTHONPATH"].split(os.pathsep)
+    os.environ["PYTHONPATH"] = os.pathsep.join(str(Path(path).absolute()) for path in paths)
+
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
 NEEDED = ("dnsmasq", "kamailio", "slapd", "haproxy", "baresip", "espeak-ng")
 

@@ -1,7 +1,6 @@
 """The hardware as a process of its own, as the bench runs it."""
 
 import asyncio
-import os
 import signal
 import sys
 import tempfile
@@ -33,7 +32,6 @@ async def hardware(board: Path, sockets: Path) -> AsyncIterator[asyncio.subproce
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-W", "error", "-m", "openturret.drivers.emulated",
         "--board", str(board), "--sockets", str(sockets),
-        env={**os.environ, "PYTHONPATH": str(ROOT / ".pkg")},
         stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     try:

@@ -139,7 +139,7 @@ async def test_a_recorder_gets_two_labelled_streams_and_metadata(bench: Bench) -
     recorder = bench.address(30)
     argv = [sys.executable, "-m", "openturret.lab.recorder", "--address", recorder]
     argv += ["--directory", str(bench.folder / "recorder"), "--verbose"]
-    program = await bench.run("recorder", argv, bench.environment())
+    program = await bench.run("recorder", argv)
     await bench.until(lambda: "ready" in program.said())
     async with running(bench.unit_address) as agent:
         heard = Heard(agent)
@@ -306,7 +306,7 @@ async def test_an_idle_agent_costs_next_to_nothing(bench: Bench, tmp_path: Path)
     script = tmp_path / "idle.py"
     script.write_text(IDLE)
     argv = [sys.executable, str(script), bench.unit_address]
-    program = await bench.run("idle", argv, bench.environment())
+    program = await bench.run("idle", argv)
     assert await program.ended() == 0
     cost = json.loads(program.said().splitlines()[-1])
     assert cost["cpu_percent"] < 0.5

@@ -1,7 +1,6 @@
 """A matrix on the test's own loop, over emulated hardware and the real engine."""
 
 import dataclasses
-import os
 import tempfile
 import tomllib
 from collections.abc import AsyncIterator, Iterator
@@ -72,17 +71,6 @@ def board_file(folder: Path) -> Path:
     path = folder / "board.yaml"
     path.write_text(TOUCHPRO.read_text().replace("/run/openturret/hardware", str(folder)))
     return path
-
-
-@pytest.fixture
-def site(folder: Path) -> dict[str, str]:
-    """The environment of a process that finds the drivers as an installed unit does."""
-    info = folder / "site" / "openturret-0.dist-info"
-    info.mkdir(parents=True)
-    lines = [f"{point.name} = {point.value}" for point in declared_drivers()]
-    (info / "entry_points.txt").write_text("\n".join([f"[{GROUP}]", *lines, ""]))
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: openturret\nVersion: 0\n")
-    return {**os.environ, "PYTHONPATH": f"{info.parent}:{ROOT / '.pkg'}"}
 
 
 @pytest.fixture

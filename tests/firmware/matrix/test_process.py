@@ -144,7 +144,7 @@ async def test_nobody_hears_himself(unit: Unit) -> None:
 
 @pytest.mark.slow
 async def test_killing_the_client_loses_no_packet_and_a_newcomer_finds_everything(
-    unit: Unit, site: dict[str, str]
+    unit: Unit,
 ) -> None:
     """The runtime's death is played by a client process that is killed with SIGKILL."""
     script = f"""
@@ -164,7 +164,7 @@ async def main():
 asyncio.run(main())
 """
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", script, env=site, stdout=asyncio.subprocess.PIPE
+        sys.executable, "-c", script, stdout=asyncio.subprocess.PIPE
     )
     assert process.stdout is not None
     assert await process.stdout.readline() == b"up\n"
@@ -456,14 +456,14 @@ async def free_ports() -> tuple[int, int]:
 
 @pytest.mark.slow
 async def test_the_process_serves_says_where_it_is_and_ends_on_sigterm(
-    folder: Path, board_file: Path, site: dict[str, str], hand: Hand
+    folder: Path, board_file: Path, hand: Hand
 ) -> None:
     control, events = await free_ports()
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-W", "error", "-m", "openturret.firmware.matrix",
         "--state", str(folder), "--board", str(board_file),
         "--control-port", str(control), "--event-port", str(events),
-        env=site, stderr=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     matrix = OldcbMatrix(control_port=control, event_port=events)
 

@@ -45,7 +45,6 @@ class Process:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
-                env={**os.environ, "PYTHONPATH": str(ROOT / ".pkg")},
             )
         assert self.process.stdout is not None
         self.lines = self.process.stdout
