@@ -30,7 +30,7 @@ from .identity import Identity
 from .interface import Interface, write_network
 from .lease import Lease, LeaseStore
 from .link import Ports
-from .log import Rfc5424Formatter, SyslogHandler
+from .log import Backlog, Rfc5424Formatter, SyslogHandler, syslog_address
 from .login import Logins
 from .provision import Provision, Provisioner
 from .status import StatusBoard
@@ -40,6 +40,8 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 SYSLOG_KEY: Final = "application.syslog.server"
+PANEL_KEY: Final = "application.boot.startserver"
+PANEL_PORT_KEY: Final = "application.web.port"
 MATRIX_PORT: Final = 4250
 PANEL_PORT: Final = 80
 READY_S: Final = 30.0
@@ -47,6 +49,7 @@ READY_S: Final = 30.0
 REPORTED: Final = ("matrix", "runtime", "register")
 """The stages that the services may report about."""
 
+_MEDIUM_REMEDY = "free or replace the medium of the state folder"
 _DHCP_ALARM, _TSS_ALARM, _NEWER_ALARM = "dhcp.unconfirmed", "tss.unavailable", "configuration.newer"
 
 
@@ -91,12 +94,19 @@ def surroundings(
     )
 
 
-def services(state: Path) -> tuple[Service, Service]:
-    """Returns the matrix and the runtime, in the order in which they start."""
+def services(state: Path, configuration: Document) -> tuple[Service, Service]:
+    """Returns the matrix and the runtime, in the order in which they start.
+
+    A runtime whose panel is switched off opens no port that could be waited for.
+    """
     arguments = ("--state", str(state))
+    port = configuration.values.get(PANEL_PORT_KEY)
+    panel: int | None = port if isinstance(port, int) and 0 < port < 65_536 else PANEL_PORT
+    if configuration.values.get(PANEL_KEY) is False:
+        panel = None
     return (
         Service("matrix", "openturret.firmware.matrix", arguments, ready_port=MATRIX_PORT),
-        Service("runtime", "openturret.firmware", arguments, ready_port=PANEL_PORT),
+        Service("runtime", "openturret.firmware", arguments, ready_port=panel),
     )
 
 
@@ -126,7 +136,8 @@ class BootAgent:
         )
         self._control = ControlServer(folder.socket, self._methods())
         self._network: _Network | None = None
-        self._configuration: Document | None = None
+        self._provision_in_force: Provision | None = None
+        self._backlog = Backlog()
         self._background: set[asyncio.Task[None]] = set()
         self._stopping = False
 
@@ -136,6 +147,8 @@ class BootAgent:
         A clean stop ends the services too; the address stays.  When the agent itself
         fails, the services are left alone: voice goes on.
         """
+        self._open_backlog()
+        self.status.starting()
         await self._control.start()
         boot = asyncio.create_task(self._boot(), name="boot")
         stopped = asyncio.create_task(stop.wait(), name="stop")
@@ -152,9 +165,10 @@ class BootAgent:
 
     async def _boot(self) -> None:
         await self._persist("link", self._raise_link)
-        binding = await self._lease()
+        client = await self._persist("dhcp", self._open_dhcp)
+        binding = await client.acquire(self._leases.load())
         network = await self._persist("dhcp", lambda: self._settle(binding))
-        self._start(self._keep_lease(binding))
+        self._start(self._keep_lease(client, binding))
         provision = await self._provision_or_fall_back(network)
         self._take_over(provision)
         await self._start_services(provision)
@@ -165,11 +179,6 @@ class BootAgent:
         with self.status.step("link") as step:
             await self._around.interface.wait_for_carrier()
             step.detail = self._around.interface.name
-
-    async def _lease(self) -> Binding:
-        """Returns a lease; asks for ever when there is none to fall back to."""
-        self.status.begin("dhcp")
-        return await self._dhcp().acquire(self._leases.load())
 
     async def _settle(self, binding: Binding) -> _Network:
         """Puts a lease into force."""
@@ -186,14 +195,22 @@ class BootAgent:
         return self._network
 
     async def _apply(self, lease: Lease) -> None:
+        """Gives the interface a lease, and writes it down for everybody else.
+
+        Raises:
+            InterfaceError: The kernel or the medium refuses it.
+        """
         previous = self._network.lease if self._network else None
         await self._around.interface.apply(lease, previous)
-        write_network(self._folder.network, self._around.interface.name, lease)
-        self._leases.save(lease)
         self._network = _Network(lease, self._resolver(lease))
+        try:
+            write_network(self._folder.network, self._around.interface.name, lease)
+            self._leases.save(lease)
+        except OSError as error:
+            raise InterfaceError(f"the lease is not written: {error}", _MEDIUM_REMEDY) from error
 
-    async def _keep_lease(self, binding: Binding) -> None:
-        await self._dhcp().keep(binding, self._on_lease, self._on_expiry)
+    async def _keep_lease(self, client: DhcpClient, binding: Binding) -> None:
+        await client.keep(binding, self._on_lease, self._on_expiry)
 
     async def _on_lease(self, lease: Lease) -> None:
         """Takes over a renewed lease; a refused route never costs a working address."""
@@ -206,11 +223,11 @@ class BootAgent:
         logger.info("lease of %s extended by %d s", lease.address, lease.lease_s)
 
     async def _on_expiry(self, lease: Lease) -> None:
-        self._leases.forget()
         self._network = None
         try:
             await self._around.interface.clear(lease)
-        except InterfaceError as error:
+            self._leases.forget()
+        except (InterfaceError, OSError) as error:
             logger.warning("%s", error)
 
     async def _provision_or_fall_back(self, network: _Network) -> Provision:
@@ -244,32 +261,51 @@ class BootAgent:
     async def _provision_later(self, error: BootError) -> None:
         """Replaces what was kept once the TSS is back; the running services are not disturbed."""
         provision = await self._provision_at_last(error, "what was kept is used")
-        if self._configuration is not None and provision.configuration != self._configuration:
+        if provision != self._provision_in_force:
             self.status.raise_alarm(
                 _NEWER_ALARM,
-                f"configuration {provision.version} is here but not in force",
+                f"configuration {provision.version} and firmware {provision.slot.version} "
+                "are here but not in force",
                 "restart the unit when nobody is speaking",
             )
 
     def _take_over(self, provision: Provision) -> None:
         """Makes a configuration the one in force."""
-        self._configuration = provision.configuration
+        self._provision_in_force = provision
         self.status.learn(firmware_version=provision.slot.version, config_version=provision.version)
-        if self._identity.board.is_file():
-            write_atomically(self._folder.board, self._identity.board.read_bytes())
-        self._start_syslog(provision.configuration)
+        self._copy_board()
+        self._close_backlog(provision.configuration)
 
-    def _start_syslog(self, configuration: Document) -> None:
-        host, _, port = configuration.text(SYSLOG_KEY).rpartition(":")
-        if host and port.isdecimal():
-            handler = SyslogHandler((host, int(port)))
-            handler.setFormatter(Rfc5424Formatter(self._identity.serial, "boot"))
-            logging.getLogger("openturret").addHandler(handler)
+    def _copy_board(self) -> None:
+        try:
+            if self._identity.board.is_file():
+                write_atomically(self._folder.board, self._identity.board.read_bytes())
+        except OSError:
+            logger.exception("the board description is not copied")
+
+    def _open_backlog(self) -> None:
+        logging.getLogger("openturret").addHandler(self._backlog)
+
+    def _close_backlog(self, configuration: Document) -> None:
+        """Sends what was logged so far, and what comes, to the configured syslog server."""
+        log = logging.getLogger("openturret")
+        log.removeHandler(self._backlog)
+        server = configuration.values.get(SYSLOG_KEY)
+        if not server:
+            return
+        try:
+            handler = SyslogHandler(syslog_address(str(server)))
+        except ValueError as error:
+            logger.error("%s: %s", SYSLOG_KEY, error)  # noqa: TRY400
+            return
+        handler.setFormatter(Rfc5424Formatter(self._identity.serial, "boot"))
+        self._backlog.pass_on(handler)
+        log.addHandler(handler)
 
     async def _start_services(self, provision: Provision) -> None:
         """Starts matrix and runtime; one that is slow to answer holds nothing up."""
         environment = service_environment(self._around.environment, provision.slot.path)
-        for service in services(self._folder.root):
+        for service in services(self._folder.root, provision.configuration):
             try:
                 with self.status.step(service.name) as step:
                     await self._supervisor.start(service, environment, READY_S)
@@ -290,8 +326,14 @@ class BootAgent:
                 await asyncio.sleep(delay_s)
         raise InterfaceError("the back-off has ended")  # pragma: no cover - it has no end
 
-    def _dhcp(self) -> DhcpClient:
+    async def _open_dhcp(self) -> DhcpClient:
+        """Returns the client that gets a lease and keeps it.
+
+        Raises:
+            InterfaceError: The interface has gone.
+        """
         around = self._around
+        self.status.begin("dhcp")
         return DhcpClient(
             around.ports,
             around.interface.mac(),
@@ -340,10 +382,10 @@ class BootAgent:
 
     async def _log_in(self, parameters: JsonObject) -> Mapping[str, object]:
         user, password = member(parameters, "user", str), member(parameters, "password", str)
-        if self._configuration is None:
+        if self._provision_in_force is None:
             raise ControlError("the unit is not configured yet", "wait for the end of the boot")
-        resolver = self._connected().resolver
-        person, path = await self._logins.login(user, password, self._configuration, resolver)
+        configuration, resolver = self._provision_in_force.configuration, self._connected().resolver
+        person, path = await self._logins.login(user, password, configuration, resolver)
         return {"user": person.user, "name": person.name, "profile": str(path)}
 
     async def _log_out(self, _: JsonObject) -> Mapping[str, object]:

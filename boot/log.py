@@ -2,12 +2,16 @@
 
 import logging
 import socket
+from collections import deque
 from datetime import UTC, datetime
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Final
 
 MAX_DATAGRAM: Final = 2048
 MAX_LOG_BYTES: Final = 1_048_576
+MAX_BACKLOG: Final = 500
+"""Records that wait for a syslog server; a unit that waits for days keeps the newest."""
 
 _FACILITY_LOCAL0 = 16
 _SEVERITIES = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
@@ -54,6 +58,37 @@ class SyslogHandler(logging.Handler):
         """Closes the socket."""
         self._udp.close()
         super().close()
+
+
+class Backlog(logging.Handler):
+    """Keeps the newest records until it is known where they go."""
+
+    def __init__(self, capacity: int = MAX_BACKLOG) -> None:
+        super().__init__()
+        self._records: deque[logging.LogRecord] = deque(maxlen=capacity)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keeps one record."""
+        self._records.append(record)
+
+    def pass_on(self, handler: logging.Handler) -> None:
+        """Gives every kept record to a handler, oldest first, and forgets them."""
+        while self._records:
+            handler.handle(self._records.popleft())
+
+
+def syslog_address(text: str) -> tuple[str, int]:
+    """Returns address and port of a syslog server written ``10.11.0.10:514``.
+
+    A name is not accepted: resolving it would make every log line wait for DNS.
+
+    Raises:
+        ValueError: It is not an IPv4 address and a port.
+    """
+    host, _, port = text.rpartition(":")
+    if not (port.isascii() and port.isdecimal() and 0 < int(port) < 65_536):
+        raise ValueError(f"{text!r} is not address:port")
+    return str(IPv4Address(host)), int(port)
 
 
 def log_to_file(path: Path, formatter: logging.Formatter) -> logging.Handler:

@@ -213,6 +213,10 @@ class StatusBoard:
         logger.info("%s: %s %s", name, state, detail)
         self._save()
 
+    def starting(self) -> None:
+        """Says that a new boot has begun: what an earlier one left in the file is over."""
+        self._save()
+
     def running(self) -> None:
         """Says that the boot is over and the unit runs."""
         self._current = RUNNING

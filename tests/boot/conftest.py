@@ -1,7 +1,8 @@
 """A small world around the boot agent: a signed tree, a TSS, and namespaces for the rest.
 
-Tests marked ``bench`` need network namespaces.  All of a file run together in one
-``pytest`` inside a fresh namespace, and each is reported here under its own name.
+Tests marked ``bench`` need network namespaces, but not the servers of the whole bench and so
+not the ``bench`` fixture.  All of them run together in one ``pytest`` inside a fresh namespace,
+with all that fixtures can do, and each is reported here under its own name.
 """
 
 import os
@@ -52,27 +53,28 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
     pytest asks this hook for every test of the session, also for those of other folders.
     """
-    if not item.path.is_relative_to(HERE) or item.get_closest_marker("bench") is None:
+    if not _runs_inside(item) or namespace.inside():
         return None
-    if namespace.inside():
-        return None
-    results = item.session.stash.setdefault(_RESULTS, {})
-    if item.path not in results:
-        results[item.path] = _run_inside(item)
+    if _RESULTS not in item.session.stash:
+        item.session.stash[_RESULTS] = _run_inside(item.session)
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-    report = _report(item, results[item.path])
+    report = _report(item, item.session.stash[_RESULTS])
     item.ihook.pytest_runtest_logreport(report=report)
     item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
     item.session._setupstate.teardown_exact(nextitem)  # the test before may have left its module
     return True
 
 
-_RESULTS = pytest.StashKey[dict[Path, dict[str, tuple[str, str, float]]]]()
+Results = dict[str, tuple[str, str, float]]
+"""Outcome, words and seconds by file and name; under ``""`` what holds for all others."""
+
+_RESULTS = pytest.StashKey[Results]()
 
 
-def _run_inside(item: pytest.Item) -> dict[str, tuple[str, str, float]]:
-    """Runs the selected bench tests of one file; outcome, words and seconds by name."""
-    chosen = [other.nodeid for other in item.session.items if _goes_along(other, item)]
+def _run_inside(session: pytest.Session) -> Results:
+    """Runs the selected bench tests of this folder."""
+    chosen = [str(item.path) + "::" + item.nodeid.partition("::")[2]
+              for item in session.items if _runs_inside(item)]  # fmt: skip
     try:
         namespace.check()
     except (NamespaceError, ToolMissingError) as error:
@@ -91,11 +93,11 @@ def _run_inside(item: pytest.Item) -> dict[str, tuple[str, str, float]]:
             os.close(lifeline)
 
 
-def _goes_along(other: pytest.Item, item: pytest.Item) -> bool:
-    return other.path == item.path and other.get_closest_marker("bench") is not None
+def _runs_inside(item: pytest.Item) -> bool:
+    return item.path.is_relative_to(HERE) and item.get_closest_marker("bench") is not None
 
 
-def _parse(xml: Path) -> dict[str, tuple[str, str, float]]:
+def _parse(xml: Path) -> Results:
     results = {}
     for case in ElementTree.parse(xml).iter("testcase"):
         outcome, words = "passed", ""
@@ -104,13 +106,15 @@ def _parse(xml: Path) -> dict[str, tuple[str, str, float]]:
                 outcome, words = "failed", child.text or child.get("message") or ""
             elif child.tag == "skipped":
                 outcome, words = "skipped", child.get("message") or ""
-        results[case.get("name", "")] = (outcome, words, float(case.get("time", "0")))
+        name = f"{Path(case.get('file', '')).name}::{case.get('name')}"
+        results[name] = (outcome, words, float(case.get("time", "0")))
     return results
 
 
-def _report(item: pytest.Item, results: dict[str, tuple[str, str, float]]) -> pytest.TestReport:
+def _report(item: pytest.Item, results: Results) -> pytest.TestReport:
     missing = ("failed", "the test did not run inside the namespace", 0.0)
-    outcome, words, seconds = results.get(item.name, results.get("", missing))
+    found = results.get(f"{item.path.name}::{item.name}")
+    outcome, words, seconds = found or results.get("", missing)
     longrepr: object = words or None
     if outcome == "skipped":
         longrepr = (str(item.path), item.location[1] or 0, words)

@@ -3,7 +3,17 @@ import re
 import socket
 from pathlib import Path
 
-from openturret.boot.log import Rfc5424Formatter, SyslogHandler, log_to_file, rotate, severity
+import pytest
+
+from openturret.boot.log import (
+    Backlog,
+    Rfc5424Formatter,
+    SyslogHandler,
+    log_to_file,
+    rotate,
+    severity,
+    syslog_address,
+)
 
 # RFC 5424 section 6: PRI VERSION TIMESTAMP HOSTNAME APP-NAME PROCID MSGID SD MSG
 LINE = re.compile(
@@ -58,3 +68,33 @@ def test_a_log_that_has_grown_is_moved_aside(tmp_path: Path) -> None:
     rotate(log, max_bytes=10)
     assert not log.exists()
     assert LINE.fullmatch((tmp_path / "log" / "boot.log.1").read_text().strip())
+
+
+def test_what_was_said_before_a_server_was_known_is_sent_in_order_and_once() -> None:
+    backlog = Backlog(capacity=3)
+    for number in range(5):
+        backlog.handle(record(logging.INFO, "line %d", number))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sink:
+        sink.bind(("127.0.0.1", 0))
+        sink.settimeout(2)
+        handler = SyslogHandler(sink.getsockname())
+        backlog.pass_on(handler)
+        backlog.pass_on(handler)
+        handler.handle(record(logging.INFO, "the end"))
+        handler.close()
+        heard = [sink.recv(2048).decode() for _ in range(4)]
+    assert heard == ["line 2", "line 3", "line 4", "the end"]
+
+
+def test_a_syslog_server_is_an_address_and_a_port() -> None:
+    assert syslog_address("10.11.0.10:514") == ("10.11.0.10", 514)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "10.11.0.10", "tss1.turret.example:514", "10.11.0.10:0", "10.11.0.10:65536", ":514",
+     "10.11.0.10:\u0665", "10.11.0.10:-1"],
+)  # fmt: skip
+def test_what_would_make_a_log_line_wait_or_raise_is_no_syslog_server(text: str) -> None:
+    with pytest.raises(ValueError, match=r"not address:port|[Aa]ddress|octet"):
+        syslog_address(text)

@@ -132,3 +132,11 @@ def test_trouble_leaves_the_stage_running(board: StatusBoard) -> None:
         "no answer",
         "attempt 1",
     )
+
+
+def test_what_an_earlier_boot_left_is_over_when_a_new_one_starts(
+    board: StatusBoard, clock: Clock, tmp_path: Path
+) -> None:
+    board.running()
+    StatusBoard(tmp_path / "status.json", clock, {}).starting()
+    assert json.loads((tmp_path / "status.json").read_text())["stage"] == "starting"
