@@ -15,9 +15,13 @@ help:
 	@echo "make clean      takes everything back but the cache"
 
 python:
-	@command -v $(PYTHON) >/dev/null || { echo "python3 is missing: installing it"; \
+	@command -v $(PYTHON) >/dev/null || [ $(PYTHON) != python3 ] || { \
+	  echo "python3 is missing: installing it (it stays)"; \
 	  if [ "$$(id -u)" = 0 ]; then s=; else s=sudo; fi; \
 	  $$s apt-get update -qq && $$s apt-get install -y --no-install-recommends python3; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "$(PYTHON) is missing or older than Python 3.11"; \
+	  echo "  remedy: make PYTHON=/path/to/python3.11 …"; exit 1; }
 
 setup: python
 	@echo "Setting up (the first time takes a few minutes)"

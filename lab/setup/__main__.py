@@ -18,11 +18,14 @@ from .python_environment import (
     VirtualEnvironment,
     is_checkout,
     is_system_python,
-    require_python,
+    require_writable,
 )
 from .shell import Shell
 
-SHELL_LEFTOVERS = (".venv", ".tox", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".hypothesis",
+EXIT_FAILED = 1
+EXIT_INTERRUPTED = 130
+STORAGE_REMEDY = "make room, or set XDG_CACHE_HOME to a folder that you may write to"
+LEFTOVERS = (".venv", ".tox", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".hypothesis",
                    ".import_linter_cache", "build", "dist", "report", "openturret.egg-info",
                    ".coverage")  # fmt: skip
 
@@ -60,7 +63,6 @@ class SetUp:
         Raises:
             SetupError: a step cannot be done.
         """
-        require_python()
         step("build tools", BuildTools(system_python=is_system_python()).install)
         step("namespaces", check_namespaces)
         step("bench servers", ServerSysroot().unpack)
@@ -97,9 +99,8 @@ def step(name: str, work: Callable[[Shell], str]) -> None:
 
 
 def clean(checkout: Path) -> None:
-    """Take back what set-up did to the host and the checkout; the cache stays."""
-    step("packages", BuildTools(system_python=True).remove)
-    for name in SHELL_LEFTOVERS:
+    """Take back what set-up did to the checkout and the host; the cache stays."""
+    for name in LEFTOVERS:
         path = checkout / name
         if path.is_dir():
             shutil.rmtree(path)
@@ -110,11 +111,16 @@ def clean(checkout: Path) -> None:
             made.unlink()
     for bytecode in [*checkout.rglob("__pycache__")]:
         shutil.rmtree(bytecode)
+    step("packages", BuildTools(system_python=True).remove)
     say(f"  the cache stays: {cache_folder()}")
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Set up, or with `--clean` take it back; 0 on success, 1 when a step cannot be done."""
+    """Set up, or with `--clean` take it back.
+
+    Returns:
+        The exit status: 0 when it is done, 1 when a step cannot be done, 130 after Ctrl-C.
+    """
     parser = argparse.ArgumentParser(
         prog="python3 -m openturret.lab.setup",
         description="Installs what the bench needs: a few build packages, the bench's servers "
@@ -124,13 +130,23 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     checkout = Path.cwd()
     if not is_checkout(checkout):
-        parser.error("run it from a writable checkout of OpenTurret")
+        parser.error("run it from a checkout of OpenTurret")
     try:
+        require_writable(checkout)
         clean(checkout) if options.clean else SetUp(checkout).run()
     except SetupError as error:
-        say(f"cannot be done\nset-up stopped: {error}")
-        return 1
+        return _stopped(str(error))
+    except OSError as error:
+        return _stopped(f"{error}\n  remedy: {STORAGE_REMEDY}")
+    except KeyboardInterrupt:
+        say("interrupted; run the command again to go on")
+        return EXIT_INTERRUPTED
     return 0
+
+
+def _stopped(why: str) -> int:
+    say(f"cannot be done\nset-up stopped: {why}")
+    return EXIT_FAILED
 
 
 if __name__ == "__main__":

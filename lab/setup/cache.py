@@ -14,9 +14,17 @@ def fingerprint(*parts: str | bytes) -> str:
     return digest.hexdigest()[:16]
 
 
-def fingerprint_files(paths: Iterable[Path]) -> str:
-    """A short digest of the names and contents of files."""
-    return fingerprint(*(part for path in sorted(paths) for part in (str(path), path.read_bytes())))
+def fingerprint_files(paths: Iterable[Path], root: Path) -> str:
+    """A short digest of the contents of files and of their names below a folder.
+
+    Args:
+        paths: the files.
+        root: the folder; where it stands makes no difference.
+    """
+    names = {path.relative_to(root).as_posix(): path for path in paths}
+    return fingerprint(
+        *(part for name in sorted(names) for part in (name, names[name].read_bytes()))
+    )
 
 
 class Stamp:

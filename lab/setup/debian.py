@@ -7,11 +7,12 @@ private folder; the host never knows them.
 
 import os
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 from ..tools import cache_folder
 from .cache import Stamp, fingerprint
-from .errors import SetupError
+from .errors import SetupError, StepFailedError
 from .shell import Shell, output_of
 
 BUILD_PACKAGES = (
@@ -55,7 +56,7 @@ def _as_root() -> tuple[str, ...]:
     if shutil.which("sudo"):
         return ("sudo", "--")
     raise SetupError(
-        "installing build tools needs root, and sudo is not here",
+        "apt needs root here, and sudo is not installed",
         "run the command as root, or install sudo",
     )
 
@@ -66,6 +67,24 @@ def _refresh_lists(shell: Shell) -> None:
 
 def _known_to_apt(packages: tuple[str, ...]) -> bool:
     return all(output_of("apt-cache", "show", "--no-all-versions", name) for name in packages)
+
+
+def _may_become_root() -> bool:
+    return os.geteuid() == 0 or shutil.which("sudo") is not None
+
+
+def _get(shell: Shell, packages: tuple[str, ...], *command: str) -> None:
+    """Run an `apt-get install`, once more with fresh lists when the ones here are too old."""
+    if _known_to_apt(packages):
+        try:
+            shell.run(*command, *packages, remedy=NETWORK_REMEDY)
+        except StepFailedError:
+            if not _may_become_root():
+                raise
+        else:
+            return
+    _refresh_lists(shell)
+    shell.run(*command, *packages, remedy=NETWORK_REMEDY)
 
 
 class BuildTools:
@@ -88,34 +107,48 @@ class BuildTools:
         missing = self.missing()
         if not missing:
             return "present"
+        if shutil.which("apt-get") is None:
+            raise SetupError("there is no apt-get here", "use a machine with Debian 12")
         before = _installed_packages()
-        if not _known_to_apt(missing):
-            _refresh_lists(shell)
-        shell.run(
-            *_as_root(),
-            "env",
-            "DEBIAN_FRONTEND=noninteractive",
-            "apt-get",
-            "install",
-            "--yes",
-            "--no-install-recommends",
-            *missing,
-            remedy=NETWORK_REMEDY,
-        )
+        _get(
+            shell, missing, *_as_root(), "env", "DEBIAN_FRONTEND=noninteractive",
+            "apt-get", "install", "--yes", "--no-install-recommends",
+        )  # fmt: skip
         self._note(_installed_packages() - before)
         return f"installed {' '.join(missing)}"
 
     def remove(self, shell: Shell) -> str:
-        """Remove the packages that `install` brought, and nothing else."""
-        noted = self._record.read_text().split() if self._record.is_file() else []
-        ours = [name for name in noted if _is_installed(name)]
-        if ours:
-            remedy = f"remove them by hand: {' '.join(ours)}"
-            shell.run(*_as_root(), "apt-get", "purge", "--yes", *ours, remedy=remedy)
-        self._record.unlink(missing_ok=True)
-        return f"removed {' '.join(ours)}" if ours else "no packages of ours"
+        """Remove the packages that `install` brought, but for those that others need by now.
 
-    def _note(self, packages: set[str]) -> None:
+        Raises:
+            SetupError: dpkg cannot, or there is no way to become root.
+        """
+        ours = self._still_here()
+        if ours:
+            self._purge(shell, ours)
+        kept = self._still_here()
+        self._record.unlink(missing_ok=True)
+        if not ours:
+            return "no packages of ours"
+        if kept:
+            self._note(kept)
+        removed = f"removed {len(ours) - len(kept)} packages"
+        return f"{removed}, others need {' '.join(kept)}" if kept else removed
+
+    def _still_here(self) -> list[str]:
+        noted = self._record.read_text().split() if self._record.is_file() else []
+        return [name for name in dict.fromkeys(noted) if _is_installed(name)]
+
+    def _purge(self, shell: Shell, ours: list[str]) -> None:
+        """Let dpkg decide: unlike apt it never removes a package that was not named."""
+        remedy = f"remove them by hand: {' '.join(ours)}"
+        try:
+            shell.run(*_as_root(), "dpkg", "--purge", *ours, remedy=remedy)
+        except StepFailedError:
+            if len(self._still_here()) == len(ours):
+                raise
+
+    def _note(self, packages: Iterable[str]) -> None:
         self._record.parent.mkdir(parents=True, exist_ok=True)
         with self._record.open("a") as record:
             record.writelines(f"{name}\n" for name in sorted(packages))
@@ -157,19 +190,10 @@ class ServerSysroot:
         folder = cache_folder() / "archives"
         shutil.rmtree(folder, ignore_errors=True)
         (folder / "partial").mkdir(parents=True)
-        if not _known_to_apt(SERVER_PACKAGES):
-            _refresh_lists(shell)
-        shell.run(
-            "apt-get",
-            "--option=Debug::NoLocking=1",
-            "--option=APT::Keep-Downloaded-Packages=true",
-            "--option=APT::Sandbox::User=",
+        _get(
+            shell, SERVER_PACKAGES, "apt-get", "--option=Debug::NoLocking=1",
+            "--option=APT::Keep-Downloaded-Packages=true", "--option=APT::Sandbox::User=",
             f"--option=Dir::Cache::archives={folder}",
-            "install",
-            "--yes",
-            "--no-install-recommends",
-            "--download-only",
-            *SERVER_PACKAGES,
-            remedy=NETWORK_REMEDY,
-        )
+            "install", "--yes", "--no-install-recommends", "--download-only",
+        )  # fmt: skip
         return sorted(folder.glob("*.deb"))

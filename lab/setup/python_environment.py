@@ -11,24 +11,10 @@ from .cache import Stamp, fingerprint, fingerprint_files
 from .errors import SetupError
 from .shell import Shell, output_of
 
-OLDEST_PYTHON = (3, 11)
 PYPI_REMEDY = "check that this machine reaches its Python package index, then run the command again"
 SOURCE_FOLDERS = ("boot", "c_ext", "drivers", "firmware", "hal", "lab")
 BUILT_SUFFIXES = {".pyc", ".so", ".o"}
 GENERATED = "_engine.c"
-
-
-def require_python() -> None:
-    """Check the interpreter that runs set-up.
-
-    Raises:
-        SetupError: it is older than Python 3.11.
-    """
-    if sys.version_info[:2] < OLDEST_PYTHON:
-        raise SetupError(
-            f"Python {sys.version.split()[0]} is too old; 3.11 or newer is needed",
-            "run `make PYTHON=/path/to/python3.11 …`",
-        )
 
 
 def is_system_python() -> bool:
@@ -46,9 +32,8 @@ class PjsuaWheel:
 
     def __init__(self, checkout: Path) -> None:
         self._builder = checkout / "firmware" / "calls" / "pjsip" / "build.py"
-        self._mark = fingerprint_files(
-            path for path in self._builder.parent.iterdir() if path.is_file()
-        )
+        recipe = self._builder.parent
+        self._mark = fingerprint_files(filter(Path.is_file, recipe.iterdir()), recipe)
         self._stamp = Stamp(wheel_cache() / f"pjsua2-{sys.implementation.cache_tag}.stamp")
 
     def build(self, shell: Shell) -> str:
@@ -57,7 +42,7 @@ class PjsuaWheel:
         Raises:
             SetupError: the source cannot be had or does not compile.
         """
-        if self._stamp.holds(self._mark):
+        if self._stamp.holds(self._mark) and any(wheel_cache().glob("pjsua2-*.whl")):
             return "cached"
         swig = _swig()
         shell.run(
@@ -82,7 +67,7 @@ class FirmwareWheel:
 
     def __init__(self, checkout: Path) -> None:
         self._checkout = checkout
-        self._mark = fingerprint_files(_sources(checkout))
+        self._mark = fingerprint_files(_sources(checkout), checkout)
         self.folder = cache_folder() / "firmware" / self._mark
 
     def path(self) -> Path | None:
@@ -144,7 +129,7 @@ class VirtualEnvironment:
         """
         ours = (wheel.name for wheel in sorted(wheel_cache().glob("*.whl")))
         project = (self._checkout / "pyproject.toml").read_bytes()
-        mark = fingerprint(sys.version, project, *ours)
+        mark = fingerprint(sys.version, str(self.folder), project, *ours)
         if self._stamp.holds(mark) and self.python.exists():
             return "present"
         shell.run(
@@ -188,4 +173,17 @@ print(*project["dependencies"], *wanted, sep="\\n")
 
 def is_checkout(folder: Path) -> bool:
     """Whether a folder is a checkout of this project."""
-    return (folder / "pyproject.toml").is_file() and os.access(folder, os.W_OK)
+    return all((folder / name).exists() for name in ("pyproject.toml", *SOURCE_FOLDERS))
+
+
+def require_writable(folder: Path) -> None:
+    """Check that set-up may write to the checkout.
+
+    Raises:
+        SetupError: it may not.
+    """
+    if not os.access(folder, os.W_OK):
+        raise SetupError(
+            f"{folder} cannot be written to",
+            "run the command as the folder's owner, or in a clone of your own",
+        )

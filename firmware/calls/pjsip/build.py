@@ -442,7 +442,12 @@ def download(folder: Path, say: Callable[[str], None]) -> Path:
     steps = Steps(folder / "logs", say)
     remedy = "check the network, or give --tarball a pjproject source archive, 2.15 or newer"
     run = ["apt-get", *apt_options(apt)]
-    steps.run("read source index", [[*run, "update"]], cwd=folder, remedy=remedy)
+    steps.run(
+        "read source index",
+        [[*run, "--option=APT::Update::Error-Mode=any", "update"]],
+        cwd=folder,
+        remedy=remedy,
+    )
     fetch = [*run, "source", "--download-only", "asterisk"]
     steps.run("download source", [fetch], cwd=folder, remedy=remedy)
     found = sorted(folder.glob("*pjproject*.tar.*"))

@@ -20,6 +20,17 @@ def test_moving_a_byte_between_parts_changes_the_fingerprint() -> None:
 def test_a_changed_file_changes_the_fingerprint(tmp_path: Path) -> None:
     source = tmp_path / "engine.c"
     source.write_text("int a;")
-    before = fingerprint_files([source])
+    before = fingerprint_files([source], tmp_path)
     source.write_text("int b;")
-    assert fingerprint_files([source]) != before
+    assert fingerprint_files([source], tmp_path) != before
+
+
+def test_the_same_files_in_another_checkout_have_the_same_fingerprint(tmp_path: Path) -> None:
+    for name in ("one", "another"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "engine.c").write_text("int a;")
+    marks = {
+        fingerprint_files([tmp_path / name / "engine.c"], tmp_path / name)
+        for name in ("one", "another")
+    }
+    assert len(marks) == 1

@@ -1,0 +1,103 @@
+"""What set-up does to the host's packages, against a host of a few shell scripts."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from openturret.lab.setup.debian import BUILD_PACKAGES, BuildTools
+from openturret.lab.setup.errors import StepFailedError
+from openturret.lab.setup.shell import Shell
+
+SCRIPTS = {
+    "sudo": 'shift; exec "$@"',
+    "dpkg-query": """case "$3" in
+  *Status*) grep -qx "$4" "$HOST/installed" && echo "install ok installed" ;;
+  *) cat "$HOST/installed" ;;
+esac""",
+    "apt-cache": 'echo "Package: known"',
+    "apt-get": """echo "$1" >> "$HOST/calls"
+if [ "$1" = update ]; then touch "$HOST/fresh"; exit 0; fi
+[ -e "$HOST/fresh" ] || { echo "404 Not Found"; exit 100; }
+for word in "$@" libbrought1; do
+  case "$word" in install|-*) ;; *) echo "$word" >> "$HOST/installed" ;; esac
+done""",
+    "dpkg": """shift
+status=0
+for name in "$@"; do
+  if grep -qx "$name" "$HOST/needed"; then status=1
+  else grep -vx "$name" "$HOST/installed" > "$HOST/left"; mv "$HOST/left" "$HOST/installed"; fi
+done
+exit $status""",
+}
+ABSENT = {"g++", "uuid-dev"}
+"""What the host lacks."""
+
+
+class Host:
+    """A Debian host in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.shell = Shell(folder / "step.log")
+        self.write("installed", {"bash", *BUILD_PACKAGES} - ABSENT)
+        self.write("needed", set())
+
+    def write(self, name: str, lines: set[str]) -> None:
+        (self._folder / name).write_text("".join(f"{line}\n" for line in sorted(lines)))
+
+    def read(self, name: str) -> list[str]:
+        return (self._folder / name).read_text().split()
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
+    (tmp_path / "bin").mkdir()
+    for name, body in SCRIPTS.items():
+        script = tmp_path / "bin" / name
+        script.write_text(f"#!/bin/sh\n{body}\n")
+        script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    monkeypatch.setenv("HOST", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return Host(tmp_path)
+
+
+def test_only_what_is_missing_is_installed_and_taken_back(host: Host) -> None:
+    before = set(host.read("installed"))
+    tools = BuildTools(system_python=False)
+    assert set(tools.missing()) == ABSENT
+    tools.install(host.shell)
+    assert set(host.read("installed")) == before | ABSENT | {"libbrought1"}
+    assert tools.install(host.shell) == "present"
+    tools.remove(host.shell)
+    assert set(host.read("installed")) == before
+    assert tools.remove(host.shell) == "no packages of ours"
+
+
+def test_package_lists_older_than_the_mirror_are_read_again(host: Host) -> None:
+    BuildTools(system_python=False).install(host.shell)
+    assert host.read("calls") == ["install", "update", "install"]
+
+
+def test_a_package_that_others_need_by_now_stays_until_they_do_not(host: Host) -> None:
+    tools = BuildTools(system_python=False)
+    tools.install(host.shell)
+    host.write("needed", {"g++"})
+    assert "others need g++" in tools.remove(host.shell)
+    assert "g++" in host.read("installed")
+    assert not {"uuid-dev", "libbrought1"} & set(host.read("installed"))
+    host.write("needed", set())
+    tools.remove(host.shell)
+    assert "g++" not in host.read("installed")
+
+
+def test_a_purge_that_removes_nothing_is_told(host: Host) -> None:
+    tools = BuildTools(system_python=False)
+    tools.install(host.shell)
+    host.write("needed", {*ABSENT, "libbrought1"})
+    with pytest.raises(StepFailedError) as caught:
+        tools.remove(host.shell)
+    assert "remove them by hand" in caught.value.remedy
