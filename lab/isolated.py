@@ -1,7 +1,8 @@
-"""Runs a command in a network of its own that holds a loopback interface and nothing else.
+"""Runs a command in a network of its own: a loopback interface and one that leads nowhere.
 
 Tests use it, so that the documented ports are free whatever else the machine does, and so
-that nothing they send can leave it::
+that nothing they send can leave it. The second interface is for programs that look for an
+address that is not loopback::
 
     python -m openturret.lab.isolated pytest -q tests
 """
@@ -20,6 +21,14 @@ from .tools import tool
 
 _MODULE = "openturret.lab.isolated"
 _INSIDE = "--inside"
+_LINKS = """\
+link set lo up
+link add eth0 type veth peer name nowhere
+address add 192.0.2.1/24 dev eth0
+link set nowhere up
+link set eth0 up
+"""
+"""192.0.2.0/24 is set aside for documentation (RFC 5737)."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -40,8 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _become(command: Sequence[str]) -> NoReturn:
-    """Bring loopback up and turn into the command."""
-    subprocess.run([tool("ip").path, "link", "set", "lo", "up"], check=True)
+    """Bring the interfaces up and turn into the command."""
+    subprocess.run([tool("ip").path, "-batch", "-"], input=_LINKS, text=True, check=True)
     os.execvp(command[0], [*command])
 
 
