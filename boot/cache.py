@@ -2,14 +2,17 @@
 
 import contextlib
 import os
-import tempfile
 from pathlib import Path
 
 PRIVATE = 0o600
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
     """Replaces a file as a whole: after a power cut it is the old one or the new one.
+
+    What a cut leaves beside the file is overwritten next time, so nothing piles up; one
+    writer at a time.
 
     Args:
         path: The file; its folder is made when missing.
@@ -21,16 +24,17 @@ def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
         OSError: The medium is full or read-only; the old content stays.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    beside = path.with_name(f".{path.name}.new")
+    beside.unlink(missing_ok=True)
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with os.fdopen(os.open(beside, _NEW_FILE, PRIVATE), "wb") as file:
             file.write(data)
             file.flush()
             if durable:
                 os.fsync(file.fileno())
-        Path(name).replace(path)
+        beside.replace(path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        beside.unlink(missing_ok=True)
         raise
     if durable:
         sync_directory(path.parent)

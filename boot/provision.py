@@ -228,6 +228,7 @@ class Provisioner:
         manifest = Manifest.parse(path.read_bytes())
         current = self._slots.current()
         if current and (current.version, current.sha256) == (manifest.version, manifest.sha256):
+            self._slots.tidy()
             return current
         wheel = tree.must_fetch(f"{folder}/{manifest.file}", max_bytes=MAX_IMAGE_BYTES)
         try:

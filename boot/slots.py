@@ -63,14 +63,26 @@ class SlotManager:
         """
         current = self.current()
         if current is not None and (current.version, current.sha256) == (version, sha256):
+            self.tidy()
             return current
         _check_version(version)
         _check_hash(wheel, sha256)
         folder = self._directory / f"a-{version}-{sha256}"
         self._unpack(wheel, folder)
         self._switch(folder)
-        self._remove_others(folder)
+        self.tidy()
         return Slot(self._link, version, sha256)
+
+    def tidy(self) -> None:
+        """Removes all but the current firmware, also what a power cut left of another."""
+        if not self._link.is_dir():
+            return
+        keep = (self._link, self._directory / self._link.readlink())
+        for entry in self._directory.iterdir():
+            if entry.is_symlink() and entry not in keep:
+                entry.unlink()
+            elif entry not in keep:
+                shutil.rmtree(entry, ignore_errors=True)
 
     def _unpack(self, wheel: Path, folder: Path) -> None:
         temporary = folder.with_name(f".{folder.name}")
@@ -88,11 +100,6 @@ class SlotManager:
         temporary.symlink_to(folder.name)
         temporary.replace(self._link)
         sync_directory(self._directory)
-
-    def _remove_others(self, keep: Path) -> None:
-        for folder in self._directory.iterdir():
-            if folder not in (keep, self._link):
-                shutil.rmtree(folder, ignore_errors=True)
 
 
 def unpack(

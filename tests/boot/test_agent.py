@@ -14,9 +14,10 @@ import socket
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -63,7 +64,12 @@ class World:
     def state(self) -> Path:
         return self.folder / "state"
 
-    def publish(self, version: int, firmware: str = "0.1.0", **settings: object) -> None:
+    def publish(
+        self,
+        version: int,
+        firmware: str = "0.1.0",
+        settings: Mapping[str, object] = MappingProxyType({}),
+    ) -> None:
         image = firmware_image(firmware)
         manifest = {
             "version": firmware,
@@ -364,7 +370,7 @@ async def test_what_was_logged_before_the_configuration_came_reaches_syslog(worl
 
 @pytest.mark.parametrize("server", [7, "syslog.turret.example:514", "10.1.0.2:99999", ["x"]])
 async def test_a_syslog_server_that_is_none_stops_no_boot(world: World, server: object) -> None:
-    world.publish(2, **{"application.syslog.server": server})
+    world.publish(2, settings={"application.syslog.server": server})
     world.power_on()
     await world.until(running)
     assert "application.syslog.server" in (world.state / "log" / "boot.log").read_text()

@@ -2,6 +2,8 @@ import hashlib
 import io
 import stat
 import struct
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -68,6 +70,14 @@ def test_what_an_interrupted_installation_left_is_no_obstacle(tmp_path: Path) ->
     (tmp_path / "slots" / ".a").symlink_to("nowhere")
     slot = SlotManager(tmp_path / "slots").install(path, version="0.1.0", sha256=sha256)
     assert not (slot.path / "half.py").exists()
+
+
+def test_a_power_cut_at_any_step_leaves_the_old_or_the_new_firmware_whole(tmp_path: Path) -> None:
+    script = Path(__file__).with_name("power_cut.py")
+    command = [sys.executable, str(script), "slot", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) >= 10, "cuts"
 
 
 def test_a_wrong_hash_leaves_the_current_firmware(tmp_path: Path) -> None:
