@@ -82,10 +82,14 @@ def open_socket(interface: str) -> socket.socket:
     Raises:
         OSError: there is no such interface, or raw sockets are not allowed here.
     """
-    raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ALL_PROTOCOLS))
-    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
-    raw.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
-    raw.bind((interface, 0))
+    raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)  # hears nothing until it is bound
+    try:
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
+        raw.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+        raw.bind((interface, _ALL_PROTOCOLS))
+    except OSError:
+        raw.close()
+        raise
     return raw
 
 

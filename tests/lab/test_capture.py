@@ -1,18 +1,31 @@
 from __future__ import annotations
 
+import contextlib
 import getpass
+import socket
 import struct
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from openturret.lab.bench import Bench
-from openturret.lab.capture import CaptureError, Record, global_header, merge, records
+from openturret.lab.capture import (
+    CaptureError,
+    Record,
+    global_header,
+    merge,
+    open_socket,
+    records,
+)
 from openturret.lab.errors import ToolMissingError
 from openturret.lab.ping import main as ping
+from openturret.lab.processes import Service, logged
 from openturret.lab.tools import tool
+from openturret.lab.waiting import until
 
 EARLY = Record(10, 5, 60, b"early")
 LATE = Record(10, 900_000, 60, b"late")
@@ -92,6 +105,60 @@ async def test_what_passes_an_interface_is_captured(bench: Bench) -> None:
     sources = [packet.data[26:30] for packet in records(file.read_bytes())]
     assert sources.count(bytes([10, 99, 0, 2])) == 5
     assert sources.count(bytes([10, 12, 0, 30])) == 5
+
+
+@pytest.mark.bench
+async def test_a_datagram_is_captured_with_its_bytes_and_its_time(bench: Bench) -> None:
+    payload = bytes(range(256)) * 2
+    process = await bench.capture("recorder1")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.connect(("10.11.0.30", 9))
+        source, port = sender.getsockname()
+        before = time.time()
+        sender.send(payload)
+        file = bench.folders["captures"] / "recorder1-eth0.pcap"
+        found = await until(lambda: frame_with(file, payload), "the datagram")
+        after = time.time()
+    await process.stop()
+    assert found.original_bytes == len(found.data) == 14 + 20 + 8 + len(payload)
+    assert found.data[12:14] == b"\x08\x00", "IPv4"
+    assert found.data[26:34] == socket.inet_aton(source) + socket.inet_aton("10.11.0.30")
+    assert found.data[34:40] == struct.pack("!HHH", port, 9, 8 + len(payload))
+    assert before - 1e-6 <= found.seconds + found.microseconds / 1e6 <= after
+
+
+async def frame_with(file: Path, payload: bytes) -> Record | None:
+    """The first captured UDP datagram with a payload, as soon as the file holds it."""
+    return next((each for each in records(file.read_bytes()) if each.data[42:] == payload), None)
+
+
+FLOOD = """
+import socket
+sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+print("floods", flush=True)
+while True:
+    sender.sendto(b"not yours", ("127.0.0.1", 9))
+"""
+
+
+@pytest.mark.bench
+async def test_frames_of_other_interfaces_are_never_captured(bench: Bench) -> None:
+    argv = [sys.executable, "-c", FLOOD]
+    flood = await bench.processes.start(Service("flood", "", argv, ready=logged("floods")))
+    try:
+        frames = [frame for _ in range(300) for frame in waiting("observer")]
+    finally:
+        await flood.kill()
+    assert [frame for frame in frames if frame.endswith(b"not yours")] == []
+
+
+def waiting(interface: str) -> Iterator[bytes]:
+    """What a capture holds that was opened this instant."""
+    with open_socket(interface) as raw:
+        raw.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                yield raw.recv(2048)
 
 
 @pytest.mark.bench
