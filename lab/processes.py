@@ -12,7 +12,7 @@ import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -46,11 +46,16 @@ def logged(text: str, *, times: int = 1) -> Ready:
     return ask
 
 
-def exists(path: Path) -> Ready:
-    """Ready when a file (or a Unix socket) is there."""
+def listens(path: Path) -> Ready:
+    """Ready when a Unix socket accepts a connection; one that a dead process left does not."""
 
     async def ask(_process: ServiceProcess) -> bool:
-        return path.exists()
+        try:
+            _, writer = await asyncio.open_unix_connection(os.fspath(path))
+        except OSError:
+            return False
+        await _close(writer)
+        return True
 
     return ask
 
@@ -168,20 +173,16 @@ class ServiceProcess:
 
     def freeze(self) -> None:
         """SIGSTOP to it and to its children: it holds its sockets and does nothing."""
-        for pid in self._family():
-            os.kill(pid, signal.SIGSTOP)
+        _signal_all(self._family(), signal.SIGSTOP)
 
     def thaw(self) -> None:
         """SIGCONT: it goes on."""
-        for pid in self._family():
-            os.kill(pid, signal.SIGCONT)
+        _signal_all(self._family(), signal.SIGCONT)
 
     async def kill(self) -> None:
         """SIGKILL to it and to its children, and wait for the end of all of them."""
         family = self._family()
-        for pid in family:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        _signal_all(family, signal.SIGKILL)
         while self.running or any(map(_lives, family)):
             await asyncio.sleep(_POLL_SECONDS)
 
@@ -273,10 +274,21 @@ async def _connects(address: str, port: int) -> bool:
             _, writer = await asyncio.open_connection(address, port)
     except OSError:
         return False
+    await _close(writer)
+    return True
+
+
+async def _close(writer: asyncio.StreamWriter) -> None:
     writer.close()
     with contextlib.suppress(OSError):
         await writer.wait_closed()
-    return True
+
+
+def _signal_all(pids: Iterable[int], number: signal.Signals) -> None:
+    """Send a signal to processes, some of which may have ended meanwhile."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 def _lives(pid: int) -> bool:

@@ -21,13 +21,15 @@ from typing import Any
 from .errors import LabError
 from .network import Network
 from .plan import UnitPlan
-from .processes import Processes, Service, exists
+from .processes import Processes, Service, listens
 from .tss import write_factory
 
 _BOARD = "touchpro.yaml"
 _SHIPPED_SOCKETS = "/run/openturret/hardware"
 _ANSWER_SECONDS = 30.0
 _POLL_SECONDS = 0.05
+_CLOCK_STEP_SECONDS = 0.01
+"""The kernel stamps files with the time of its last tick."""
 
 
 class UnitError(LabError, RuntimeError):
@@ -134,13 +136,22 @@ class Unit:
         return found
 
     def status(self) -> dict[str, Any]:
-        """The boot agent's ``status.json``; empty before there is one."""
-        return _read_json(self.state / "status.json")
+        """The boot agent's ``status.json``; empty before it wrote one since the power came."""
+        return self._read("status.json")
 
     def address(self) -> str | None:
-        """The address that DHCP gave it; None before there is one."""
-        found = _read_json(self.state / "network.json").get("address")
+        """The address that DHCP gave it; None before it gave one since the power came."""
+        found = self._read("network.json").get("address")
         return str(found) if found else None
+
+    def _read(self, name: str) -> dict[str, Any]:
+        """A file of the state folder, unless it is left from before the last power-on."""
+        path = self.state / name
+        try:
+            stale = path.stat().st_mtime < (self.powered_on_at or 0.0) - _CLOCK_STEP_SECONDS
+        except OSError:
+            return {}
+        return {} if stale else _read_json(path)
 
     async def reach(self, stage: str = "running", *, deadline_s: float = 30.0) -> dict[str, Any]:
         """Wait until the boot agent says that a stage is reached.
@@ -213,7 +224,7 @@ class Unit:
         self.sockets.mkdir(parents=True, exist_ok=True)
         argv = [sys.executable, "-m", "openturret.drivers.emulated"]
         argv += ["--board", str(self.factory / "board.yaml"), "--sockets", str(self.sockets)]
-        ready = exists(self.sockets / "hand.sock")
+        ready = listens(self.sockets / "hand.sock")
         return Service(f"{self.name}-hardware", "", argv, ready=ready)
 
     def _boot(self) -> Service:

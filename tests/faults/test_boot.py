@@ -20,7 +20,6 @@ def stage(dealer: Dealer, name: str) -> dict[str, Any]:
 
 async def reboot(dealer: Dealer) -> None:
     await dealer.unit.power_off()
-    (dealer.unit.state / "status.json").unlink()
     await dealer.power_on()
     await dealer.wait_for_panel()
 

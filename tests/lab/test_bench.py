@@ -61,8 +61,13 @@ async def test_a_pulled_plug_ends_every_process_and_keeps_the_state(bench: Bench
     assert bench.network.kill_all_in(unit.name) == []
     addresses = bench.network.run_in(unit.name, ["ip", "-4", "-o", "address", "show", "eth0"])
     assert addresses.stdout == ""
-    async with powered(bench) as unit:
+    await bench.power_on(unit.name)
+    try:
+        assert (unit.status(), unit.address()) == ({}, None), "left from before the plug was pulled"
+        await unit.reach("running")
         assert unit.address() == first
+    finally:
+        await unit.power_off()
 
 
 @pytest.mark.bench

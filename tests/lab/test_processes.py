@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from openturret.lab.errors import ServiceError
 from openturret.lab.network import Network
-from openturret.lab.processes import Processes, Service, accepts, exists, logged
+from openturret.lab.processes import Processes, Service, accepts, listens, logged
 
 HERE = ""
 SERVER = """
@@ -50,9 +51,23 @@ async def test_a_service_that_ends_early_shows_the_end_of_its_log(processes: Pro
 
 
 async def test_a_service_that_is_late_is_an_error(processes: Processes, tmp_path: Path) -> None:
-    late = service(SERVER, ready=exists(tmp_path / "never"), deadline_s=0.2)
+    late = service(SERVER, ready=listens(tmp_path / "never"), deadline_s=0.2)
     with pytest.raises(ServiceError, match=r"not ready within 0\.2 s"):
         await processes.start(late)
+
+
+async def test_a_socket_that_a_dead_process_left_is_not_ready(
+    processes: Processes, tmp_path: Path
+) -> None:
+    path = tmp_path / "hand.sock"
+    process = await processes.start(service(SERVER, ready=logged("listening on")))
+    with socket.socket(socket.AF_UNIX) as left_over:
+        left_over.bind(str(path))
+        assert not await listens(path)(process)
+        left_over.listen()
+        assert await listens(path)(process)
+    assert path.exists()
+    assert not await listens(path)(process)
 
 
 async def test_stop_kills_what_does_not_listen(processes: Processes) -> None:
