@@ -63,15 +63,16 @@ def make_all(
 
 
 def make(name: str, folder: Path) -> Path:
-    """Make one sentence unless it is there; see `make_all`."""
+    """Make one sentence unless it is there, even while another bench makes it; see `make_all`."""
     voice, text = SENTENCES[name]
     fingerprint = hashlib.sha256(f"{voice} {text} {_WORDS_PER_MINUTE}".encode()).hexdigest()[:12]
     path = folder / f"{name}-{fingerprint}.wav"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".part")
-        write_wav(partial, _at_line_rate(*_speak(tool("espeak-ng"), voice, text)))
-        partial.rename(path)
+        with tempfile.TemporaryDirectory(dir=folder) as own:
+            partial = Path(own, path.name)
+            write_wav(partial, _at_line_rate(*_speak(tool("espeak-ng"), voice, text)))
+            partial.replace(path)
     return path
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import wave
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -65,3 +66,12 @@ def test_another_kind_of_wav_is_refused(tmp_path: Path) -> None:
         file.setframerate(8000)
     with pytest.raises(SpeechError, match="not mono"):
         speech.read_wav(tmp_path / "stereo.wav")
+
+
+def test_benches_that_start_together_share_one_sentence(
+    sentences: dict[str, Path], tmp_path: Path
+) -> None:
+    with ThreadPoolExecutor(4) as benches:
+        made = list(benches.map(lambda _: speech.make("hoot-1", tmp_path), range(4)))
+    assert set(made) == set(tmp_path.iterdir())
+    assert made[0].read_bytes() == sentences["hoot-1"].read_bytes()
