@@ -77,7 +77,7 @@ def _configuration(host: Host, servers: Sequence[Host], port: int, control: Path
             "  timeout connect 500ms",
             "  timeout client 60s",
             "  timeout server 60s",
-            "  timeout check 500ms",
+            "  timeout check 700ms",
             "  option redispatch 1",
             "  option tcplog",
             "  retries 3",
