@@ -51,7 +51,8 @@ class PartyFiles:
         """What it heard, one WAV per ended call, oldest first.
 
         A call that still goes on is not among them: baresip writes the length into the
-        header at its end.
+        header at its end. baresip names the files by the second, so two calls to one number
+        that begin in the same second write into one file: call different numbers.
         """
         found = self.heard_folder.glob("dump-*-dec.wav")
         return sorted(filter(_is_complete, found), key=lambda path: path.stat().st_mtime)

@@ -234,8 +234,8 @@ def _digest(folder: Path, stream: dict[str, object]) -> None:
     stream["payload_sha256"] = payload_sha256(packets)
     stream["payload_octets"] = sum(len(packet.payload) for packet in packets)
     stream["packets"] = len(packets)
-    stream["samples"] = repair(folder / f"{name}.wav")
-    stream["seconds"] = repair(folder / f"{name}.wav") / RATE_HZ
+    samples = repair(folder / f"{name}.wav")
+    stream["samples"], stream["seconds"] = samples, samples / RATE_HZ
 
 
 def recover(folder: Path) -> tuple[Path, ...]:
