@@ -54,7 +54,7 @@ logger = logging.getLogger(__name__)
 PROTOCOL: Final = 1
 CONTROL_PORT: Final = 4250
 EVENT_PORT: Final = 4251
-MAX_LINE_BYTES: Final = 1_048_576
+MAX_LINE_BYTES: Final = 2_097_152
 REQUEST_TIMEOUT_S: Final = 2.0
 FIRST_RETRY_S: Final = 0.05
 LAST_RETRY_S: Final = 1.0
@@ -208,9 +208,9 @@ class OldcbMatrix:
         while True:
             with contextlib.suppress(OSError, WireError):
                 streams = await asyncio.open_connection(self._address, self._event_port)
-                retry_s = FIRST_RETRY_S
                 async with contextlib.aclosing(_subscribed(streams, topics)) as events:
                     async for event in events:
+                        retry_s = FIRST_RETRY_S
                         yield event
             await asyncio.sleep(retry_s)
             retry_s = min(2 * retry_s, LAST_RETRY_S)

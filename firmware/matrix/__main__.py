@@ -38,7 +38,7 @@ def _setup(options: argparse.Namespace) -> Setup:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m openturret.firmware.matrix",
+        prog="turret matrix",
         description="The mixing matrix of a unit: every RTP port and audio device, worked over "
         "OLDCB. It goes on when its clients die; a newcomer lists what is running.",
     )

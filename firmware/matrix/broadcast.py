@@ -14,6 +14,7 @@ from ...hal.clock import Clock
 from ...hal.errors import FieldError, WireError
 from ...hal.matrix import Topic
 from ...hal.wire import json_lines
+from .parting import part
 
 logger = logging.getLogger(__name__)
 
@@ -39,9 +40,14 @@ class EventServer:
     Args:
         clock: Stamps the events.
         counters: Where dropped events and subscribers are counted.
+        patience_s: How long a connection may last without a subscription, and how long the last
+            words to it may wait to be read.
     """
 
-    def __init__(self, clock: Clock, counters: dict[str, int]) -> None:
+    def __init__(
+        self, clock: Clock, counters: dict[str, int], *, patience_s: float = FIRST_REQUEST_S
+    ) -> None:
+        self._patience_s = patience_s
         self._clock = clock
         self._counters = counters
         self._subscribers: list[Subscriber] = []
@@ -108,7 +114,7 @@ class EventServer:
         subscriber = Subscriber(writer)
         self._admit(subscriber)
         self._remember(asyncio.current_task())
-        timer = asyncio.get_running_loop().call_later(FIRST_REQUEST_S, _expire, subscriber)
+        timer = asyncio.get_running_loop().call_later(self._patience_s, _expire, subscriber)
         try:
             await self._listen(reader, subscriber)
         except WireError as error:
@@ -119,7 +125,7 @@ class EventServer:
         finally:
             timer.cancel()
             self._forget(subscriber)
-            writer.close()
+            part(writer, patience_s=self._patience_s)
 
     async def _listen(self, reader: asyncio.StreamReader, subscriber: Subscriber) -> None:
         while data := await reader.read(4096):
@@ -142,11 +148,14 @@ class EventServer:
         self._subscribers.append(subscriber)
         if len(self._subscribers) > MAX_SUBSCRIBERS:
             idle = (each for each in self._subscribers if not each.topics)
-            next(idle, subscriber).writer.transport.abort()
+            victim = next(idle, subscriber)
+            victim.writer.transport.abort()
+            self._subscribers.remove(victim)
         self._counters["subscribers"] = len(self._subscribers)
 
     def _forget(self, subscriber: Subscriber) -> None:
-        self._subscribers.remove(subscriber)
+        if subscriber in self._subscribers:
+            self._subscribers.remove(subscriber)
         self._counters["subscribers"] = len(self._subscribers)
         self._tend_meter()
 
@@ -166,7 +175,10 @@ class EventServer:
         loop = asyncio.get_running_loop()
         due = loop.time()
         while True:
-            self.publish(Topic.LEVELS, "levels", {"levels": self._levels()})
+            try:
+                self.publish(Topic.LEVELS, "levels", {"levels": self._levels()})
+            except OSError as error:
+                logger.warning("no levels: %s", error)
             due = max(due + LEVELS_S, loop.time())
             await asyncio.sleep(due - loop.time())
 

@@ -18,6 +18,7 @@ from ...hal.wire.json_lines import JsonObject, LineSplitter
 from .errors import BadRequestError, ExhaustedError, MatrixProcessError
 from .matrix import Matrix
 from .methods import perform
+from .parting import part
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +41,8 @@ class ControlServer:
     Args:
         matrix: What the requests are about.
         counters: Where clients, requests and refusals are counted.
-        patience_s: How long a connection may last without a valid request.
+        patience_s: How long a connection may last without a valid request, and how long
+            what is said to it may wait to be read.
     """
 
     def __init__(
@@ -76,13 +78,13 @@ class ControlServer:
         try:
             await self._converse(reader, client)
         except WireError as error:
-            await self._refuse(client, error)
+            self._refuse(client, error)
         except OSError as error:
             logger.debug("client: %s", error)
         finally:
             timer.cancel()
             self._forget(client)
-            writer.close()
+            part(writer, patience_s=self._patience_s)
 
     def _remember(self, conversation: asyncio.Task[None] | None) -> None:
         if conversation is not None:
@@ -113,12 +115,13 @@ class ControlServer:
         while data := await reader.read(16_384):
             for line in client.splitter.feed(data):
                 client.writer.write(self._answer(line, client))
-                await client.writer.drain()
+                async with asyncio.timeout(self._patience_s):
+                    await client.writer.drain()
+                await asyncio.sleep(0)  # others have their turn between two lines of a burst
 
-    async def _refuse(self, client: Client, error: WireError) -> None:
+    def _refuse(self, client: Client, error: WireError) -> None:
         self._counters["refused"] += 1
         client.writer.write(_error(None, "bad_request", str(error)))
-        await asyncio.gather(client.writer.drain(), return_exceptions=True)
 
     def _answer(self, line: bytes, client: Client) -> bytes:
         request: JsonObject = {}
@@ -143,7 +146,7 @@ class ControlServer:
         return perform(self._matrix, method, params)
 
 
-_LARGE: Final = {"max_line_bytes": 1_048_576}
+_LARGE: Final = {"max_line_bytes": 2_097_152}
 
 
 def _code_of(error: HalError | OSError) -> str:

@@ -74,6 +74,11 @@ class DeviceThread:
             self._stream()
         except (HalError, OSError) as error:
             self._report_gone(error)
+        except Exception:  # a driver's own mistake must not end the only thread that retries
+            logger.exception("%s: its driver failed", self._position)
+            self.attached = False
+        finally:
+            self._port.close()
 
     def _stream(self) -> None:
         self._port.open()

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from .legs import Legs
 from .matrix import Matrix
 from .ports import PortPairs
 from .recordings import Recordings
-from .settings import Settings, unit_address
+from .settings import LOOPBACK, Settings, unit_address
 from .watch import CHECK_S, check
 
 logger = logging.getLogger(__name__)
@@ -63,7 +64,7 @@ class MatrixProcess:
         """Starts the engine and the servers; returns the control and the event port."""
         self._engine.start()
         asyncio.get_running_loop().call_later(SETTLE_S, self._warn_without_realtime)
-        hosts = self._setup.settings.oldcb_hosts
+        hosts = [host for host in self._setup.settings.oldcb_hosts if _is_ours(host)]
         matrix = self.matrix
         events = await self._events.open(
             hosts,
@@ -127,6 +128,18 @@ class MatrixProcess:
                 "SCHED_FIFO was not granted: voice may stutter under load; "
                 "give the process CAP_SYS_NICE or a real-time limit (ulimit -r)"
             )
+
+
+def _is_ours(host: str) -> bool:
+    """Whether OLDCB can listen there; a wrong address must not cost the unit its voice."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.bind((host, 0))
+    except OSError as error:
+        logger.error("OLDCB does not listen on %s: %s", host, error)  # noqa: TRY400
+        return host == LOOPBACK
+    return True
 
 
 def _warn_of_missing_drivers(registry: Registry, drivers: set[str]) -> None:

@@ -39,7 +39,7 @@ class Alarm:
 def check(recordings: Recordings) -> list[Alarm]:
     """Returns what has changed since the last check; to be called every ``CHECK_S``."""
     forks = [(rec, index, fork) for rec in recordings for index, fork in rec.forks.items()]
-    changed = [(rec, index, fork) for rec, index, fork in forks if _changed(rec, index, fork)]
+    changed = [(rec, index, fork) for rec, index, fork in forks if _noticed(rec, index, fork)]
     alarms = [_alarm(rec, index, fork) for rec, index, fork in changed]
     for alarm in alarms:
         logger.warning("recording %s fork %d: %s", alarm.recording, alarm.index, alarm.details())
@@ -54,6 +54,14 @@ def standing(recordings: Recordings) -> list[Alarm]:
         for index, fork in recording.forks.items()
         if fork.refused
     ]
+
+
+def _noticed(recording: OpenRecording, index: int, fork: OpenFork) -> bool:
+    try:
+        return _changed(recording, index, fork)
+    except OSError as error:  # this fork cannot be read now; the others must be
+        logger.warning("recording %s fork %d: %s", recording.name, index, error)
+        return False
 
 
 def _changed(recording: OpenRecording, index: int, fork: OpenFork) -> bool:

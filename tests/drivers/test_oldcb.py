@@ -15,6 +15,7 @@ from openturret.hal.errors import (
     PortsExhaustedError,
     UnknownPortError,
 )
+from openturret.hal.matrix import Topic
 from openturret.hal.wire.json_lines import decode
 
 Peer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -118,6 +119,27 @@ async def test_answers_find_their_requests_in_any_order() -> None:
     async with client_of(backwards) as client:
         first, second = await asyncio.gather(client.status(), client.status())
     assert (first["number"], second["number"]) == (1, 2)
+
+
+async def test_a_peer_that_hangs_up_on_readers_of_events_is_asked_ever_less_often() -> None:
+    loop = asyncio.get_running_loop()
+    asked: list[float] = []
+    enough = asyncio.Event()
+
+    async def full(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(loop.time())
+        if len(asked) == 5:
+            enough.set()
+        writer.transport.abort()
+
+    async with client_of(full) as client:
+        events = client.events([Topic.LEGS])
+        reading = asyncio.ensure_future(anext(events))
+        async with asyncio.timeout(20):
+            await enough.wait()
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+    assert asked[4] - asked[3] >= 0.35
 
 
 async def test_nobody_there_is_said_with_the_address() -> None:

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from openturret.c_ext import EngineStalledError
 from openturret.firmware.matrix.broadcast import MAX_SUBSCRIBERS, EventServer
 from openturret.hal import SystemClock
 from openturret.hal.matrix import Topic
@@ -24,10 +25,13 @@ class Published:
         self.counters: Counter[str] = Counter()
         self.server = EventServer(SystemClock(), self.counters)
         self.measured = 0
+        self.stalls = 0
         self.port = 0
 
     def levels(self) -> dict[str, object]:
         self.measured += 1
+        if self.measured <= self.stalls:
+            raise EngineStalledError
         return {"leg:1": [-20.0, -30.0]}
 
 
@@ -83,6 +87,14 @@ async def test_levels_are_measured_only_while_somebody_wants_them(published: Pub
     assert published.measured == measured
 
 
+async def test_levels_go_on_after_the_engine_stalled(published: Published) -> None:
+    published.stalls = 2
+    async with subscriber(published, "levels") as levels:
+        assert (await next_event(levels))["event"] == "subscribed"
+        assert (await next_event(levels))["event"] == "levels"
+    assert published.measured > published.stalls
+
+
 async def test_standing_alarms_are_told_to_a_newcomer(published: Published) -> None:
     async with subscriber(published, "alarms") as alarms:
         assert (await next_event(alarms))["event"] == "subscribed"
@@ -126,4 +138,22 @@ async def test_a_flood_of_subscribers_does_not_keep_one_out(published: Published
     async with subscriber(published, "legs") as newcomer:
         assert (await next_event(newcomer))["event"] == "subscribed"
     for _, writer in flood:
+        writer.transport.abort()
+
+
+async def test_a_burst_of_subscribers_does_not_pass_the_bound(published: Published) -> None:
+    async def is_served() -> bool:
+        reader, writer = await asyncio.open_connection("127.0.0.1", published.port)
+        crowd.append(writer)
+        writer.write(b'{"subscribe": ["legs"]}\n')
+        try:
+            return b"subscribed" in await reader.readline()
+        except ConnectionError:
+            return False
+
+    crowd: list[asyncio.StreamWriter] = []
+    async with asyncio.timeout(10):
+        served = await asyncio.gather(*(is_served() for _ in range(4 * MAX_SUBSCRIBERS)))
+    assert 0 < sum(served) <= MAX_SUBSCRIBERS
+    for writer in crowd:
         writer.transport.abort()

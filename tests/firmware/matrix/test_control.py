@@ -138,6 +138,38 @@ async def test_a_client_that_never_reads_holds_up_nobody(unit: Unit) -> None:
                 assert (await unit.client.hello()).protocol == 1
 
 
+async def test_a_client_that_never_reads_is_closed(unit: Unit) -> None:
+    counters: Counter[str] = Counter()
+    server = ControlServer(unit.matrix, counters, patience_s=0.05)
+    port = await server.open(["127.0.0.1"], 0)
+    async with connection(port) as (_, writer):
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        writer.write(encode({"id": 1, "method": "status"}) * 20_000)
+        async with asyncio.timeout(20):
+            while not counters["requests"] or counters["clients"]:
+                await asyncio.sleep(0.01)
+    await server.close()
+
+
+async def test_a_burst_of_one_client_leaves_the_others_their_turn(unit: Unit) -> None:
+    counters: Counter[str] = Counter()
+    server = ControlServer(unit.matrix, counters)
+    port = await server.open(["127.0.0.1"], 0)
+    async with connection(port) as noisy, connection(port) as good:
+        for streams in (noisy, good):
+            assert "result" in await ask(streams, b'{"id": 8, "method": "hello"}\n')
+        noisy[1].write(b"x\n" * 8000)
+        assert "result" in await ask(good, b'{"id": 9, "method": "hello"}\n')
+        assert counters["refused"] < 4000
+    await server.close()
+
+
+async def test_a_newcomer_can_list_whatever_could_be_opened(unit: Unit) -> None:
+    tag = {"note": "x" * 8100}
+    legs = [await unit.client.leg_open(tag=tag) for _ in range(128)]
+    assert [found.leg for found in await unit.client.leg_list()] == [leg.leg for leg in legs]
+
+
 async def test_requests_in_one_packet_are_answered_in_order(unit: Unit) -> None:
     async with connection(unit.control_port) as (reader, writer):
         writer.write(b"".join(encode({"id": n, "method": "hello"}) for n in range(50)))
