@@ -121,32 +121,19 @@ class BuildTools:
         """Remove the packages that `install` brought, but for those that others need by now.
 
         Raises:
-            SetupError: dpkg cannot, or there is no way to become root.
+            SetupError: apt cannot, or there is no way to become root.
         """
-        ours = self._still_here()
-        if ours:
-            self._purge(shell, ours)
-        kept = self._still_here()
+        noted = self._record.read_text().split() if self._record.is_file() else []
+        ours = {name for name in noted if _is_installed(name)}
+        kept = _needed_by_others(ours)
+        if gone := sorted(ours - kept):
+            remedy = f"remove them by hand: {' '.join(gone)}"
+            shell.run(*_as_root(), "apt-get", "purge", "--yes", *gone, remedy=remedy)
         self._record.unlink(missing_ok=True)
-        if not ours:
-            return "no packages of ours"
         if kept:
             self._note(kept)
-        removed = f"removed {len(ours) - len(kept)} packages"
-        return f"{removed}, others need {' '.join(kept)}" if kept else removed
-
-    def _still_here(self) -> list[str]:
-        noted = self._record.read_text().split() if self._record.is_file() else []
-        return [name for name in dict.fromkeys(noted) if _is_installed(name)]
-
-    def _purge(self, shell: Shell, ours: list[str]) -> None:
-        """Let dpkg decide: unlike apt it never removes a package that was not named."""
-        remedy = f"remove them by hand: {' '.join(ours)}"
-        try:
-            shell.run(*_as_root(), "dpkg", "--purge", *ours, remedy=remedy)
-        except StepFailedError:
-            if len(self._still_here()) == len(ours):
-                raise
+        removed = f"removed {len(gone)} of our packages" if gone else "no package of ours"
+        return f"{removed}; others need {' '.join(sorted(kept))}" if kept else removed
 
     def _note(self, packages: Iterable[str]) -> None:
         self._record.parent.mkdir(parents=True, exist_ok=True)
@@ -156,6 +143,22 @@ class BuildTools:
 
 def _installed_packages() -> set[str]:
     return set(output_of("dpkg-query", "-W", "-f", "${Package}\n").split())
+
+
+def _needed_by_others(ours: set[str]) -> set[str]:
+    """Those of our packages whose removal would take a package along that is not ours."""
+    if _removed_with(ours) <= ours:
+        return set()
+    return {name for name in ours if not _removed_with({name}) <= ours}
+
+
+def _removed_with(packages: set[str]) -> set[str]:
+    """What apt would remove together with some packages."""
+    if not packages:
+        return set()
+    lines = output_of("apt-get", "--simulate", "purge", *sorted(packages)).splitlines()
+    steps = (line.split() for line in lines)
+    return {step[1] for step in steps if step[:1] in (["Purg"], ["Remv"])}
 
 
 class ServerSysroot:
