@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Protocol
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openturret.drivers.oldcb import OldcbMatrix
@@ -205,6 +205,7 @@ NAMES = st.sampled_from(
 
 
 async def test_no_parameters_bring_a_method_down(unit: Unit) -> None:
+    @settings(deadline=None)
     @given(st.sampled_from(sorted(METHODS)), st.dictionaries(NAMES, VALUES))
     def throw(method: str, params: JsonObject) -> None:
         try:
