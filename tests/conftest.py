@@ -18,10 +18,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from openturret.lab import namespace
 from openturret.lab.errors import NamespaceError, ToolMissingError
 from openturret.lab.tools import tool
+
+# A busy machine is no fault of what is tested.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 # A relative path would mean another folder to a process that is started elsewhere.
 if "PYTHONPATH" in os.environ:
