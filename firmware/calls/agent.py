@@ -38,7 +38,8 @@ from .events import (
     RawRequest,
     Response,
 )
-from .user_agent import AgentSettings, Invitation, UserAgent
+from .pjsip_endpoint import AgentSettings
+from .user_agent import Invitation, UserAgent
 
 __all__ = ["Agent", "AgentSettings", "new_call_id"]
 
@@ -336,6 +337,10 @@ class Agent:
             user_agent.open()
         except CallsError as error:
             loop.call_soon_threadsafe(_fail, started, _bare(error))
+            return
+        except Exception as error:
+            logger.exception("the SIP thread cannot start")
+            loop.call_soon_threadsafe(_fail, started, AgentError(f"{error!r}"))
             return
         loop.call_soon_threadsafe(_resolve, started, None)
         while not self._stopping:

@@ -10,17 +10,12 @@ deleted outside callbacks, and no exception that leaves this thread carries a fr
 
 from __future__ import annotations
 
-import functools
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Concatenate, ParamSpec, TypeVar
 
 from ...hal.clock import Clock
-from ...hal.wire.json_lines import JsonObject
 from ..wire.errors import WireError
-from ..wire.sdp import rewrite
 from ..wire.sip import NameAddress, Request
 from . import _library as pj
 from .adoption import Adopted, Adoption, advance, answer_for, in_dialog, read_request
@@ -28,72 +23,28 @@ from .errors import AgentError, CallFailedError, UnknownCallError
 from .events import (
     Account,
     BodyPart,
-    CallConnected,
     CallEnded,
-    CallProgress,
     CallReplaced,
     Dialog,
     DialogChanged,
     Event,
     IncomingCall,
     LocalMedia,
-    MediaChanged,
-    NegotiatedMedia,
     Note,
     RawRequest,
-    RegistrationChanged,
     Response,
 )
+from .pjsip_account import PjAccount, account_settings
+from .pjsip_call import PjCall, placed, split_address
+from .pjsip_endpoint import CODEC_PRIORITIES, AgentSettings, PjsipLog, Tap, endpoint_settings
+from .pjsip_messages import add_content, call_parameters, raw
 
 logger = logging.getLogger(__name__)
-pjsip_logger = logging.getLogger(f"{__package__}.pjsip")
 
 IDLE_WAIT_MS = 1000
 """How long a wait for network events may last: the tap's wake() ends it early."""
-FICTITIOUS_PORT = 40_000
-"""Given to the loop media transport, never bound, always rewritten."""
 DESTROY_SILENTLY = 3
 """PJSUA_DESTROY_NO_NETWORK, which SWIG does not export."""
-LOG_LINES_PER_SECOND = 10
-LOG_LINE_CHARACTERS = 400
-CODEC_PRIORITIES = {"PCMU/8000/1": 255, "PCMA/8000/1": 254}
-
-P = ParamSpec("P")
-S = TypeVar("S")
-
-
-def guarded(
-    callback: Callable[Concatenate[S, P], None],
-) -> Callable[Concatenate[S, P], None]:
-    """Logs what a callback raises instead of letting it into C++."""
-
-    def call(self: S, /, *args: P.args, **kwargs: P.kwargs) -> None:
-        try:
-            callback(self, *args, **kwargs)
-        except Exception:
-            logger.exception("%s", callback.__qualname__)
-
-    functools.update_wrapper(call, callback)
-    return call
-
-
-@dataclass(frozen=True, slots=True)
-class AgentSettings:
-    """How the agent presents itself.
-
-    Attributes:
-        address: The unit's address: both transports are bound to it.
-        port: SIP port, UDP and TCP.
-        user_agent: Written into every request.
-        log_level: PJSIP's own, 1 to 6; 2 is warnings.
-        log_path: Reserved for a SIP trace; None for none.
-    """
-
-    address: str = "127.0.0.1"
-    port: int = 5060
-    user_agent: str = "OpenTurret"
-    log_level: int = 2
-    log_path: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,342 +60,6 @@ class Invitation:
     contact_parameters: str = ""
     offer: str | None = None
     note: Note | None = None
-
-
-class PjsipLog(pj.LogWriter):
-    """Hands PJSIP's log lines to Python's logging, but not every one of a flood of bad packets.
-
-    Args:
-        clock: Tells one second from the next.
-    """
-
-    LEVELS: Mapping[int, int] = {0: logging.ERROR, 1: logging.ERROR, 2: logging.WARNING}
-
-    def __init__(self, clock: Clock) -> None:
-        super().__init__()
-        self._clock = clock
-        self._second = 0
-        self._lines = 0
-
-    def write(self, entry: pj.LogEntry) -> None:
-        """Logs one line, cut to a readable length."""
-        second = int(self._clock.monotonic())
-        if second != self._second:
-            self._report_dropped()
-            self._second, self._lines = second, 0
-        self._lines += 1
-        if self._lines <= LOG_LINES_PER_SECOND:
-            level = self.LEVELS.get(entry.level, logging.DEBUG)
-            pjsip_logger.log(level, "%s", entry.msg.rstrip()[:LOG_LINE_CHARACTERS])
-
-    def _report_dropped(self) -> None:
-        if self._lines > LOG_LINES_PER_SECOND:
-            pjsip_logger.warning("%d lines dropped", self._lines - LOG_LINES_PER_SECOND)
-
-
-class Tap(pj.RequestTap):
-    """Shows the user agent what PJSIP cannot place."""
-
-    def __init__(self, owner: UserAgent) -> None:
-        super().__init__()
-        self._owner = owner
-
-    def onRequest(  # noqa: N802
-        self,
-        method: str,
-        call_id: str,
-        from_tag: str,
-        to_tag: str,
-        message: str,
-        source: str,
-    ) -> int:
-        """Returns the status to answer with, 0 to let PJSIP handle it."""
-        try:
-            if to_tag:
-                return self._owner.in_adopted(call_id, from_tag, to_tag, message)
-            return self._owner.admit(method, source)
-        except Exception:
-            logger.exception("request tap")
-            return 0
-
-    @guarded
-    def onResponse(  # noqa: N802
-        self, token: int, status: int, reason: str, message: str
-    ) -> None:
-        """Gives the answer to whoever sent the request."""
-        self._owner.answered(token, Response(status, reason, message))
-
-
-class PjAccount(pj.Account):
-    """An account inside PJSIP."""
-
-    def __init__(self, owner: UserAgent, settings: Account) -> None:
-        super().__init__()
-        self._owner = owner
-        self.settings = settings
-
-    @guarded
-    def onRegState(self, prm: pj.OnRegStateParam) -> None:  # noqa: N802
-        """Reports a registrar's answer."""
-        expires = prm.expiration if prm.code // 100 == 2 else 0
-        self._owner.emit(
-            RegistrationChanged(self.settings.name, prm.code, prm.reason, max(expires, 0))
-        )
-
-    @guarded
-    def onIncomingCall(self, prm: pj.OnIncomingCallParam) -> None:  # noqa: N802
-        """Takes a new call in."""
-        self._owner.take_in(self, prm)
-
-
-class PjCall(pj.Call):
-    """A call inside PJSIP.
-
-    PJSIP drafts the answer to an offer when the INVITE comes in, before there is a leg; the
-    draft is kept and placed when somebody answers.
-    """
-
-    def __init__(
-        self, account: PjAccount, owner: UserAgent, call_id: str, pj_id: int = pj.PJSUA_INVALID_ID
-    ) -> None:
-        super().__init__(account, pj_id)
-        self.account = account
-        self.call_id = call_id
-        self.media: tuple[LocalMedia, ...] = ()
-        self.offer: str | None = None
-        self.draft = ""
-        self.note: JsonObject | None = None
-        self.ended_by_us = False
-        self._owner = owner
-        self._written: Dialog | None = None
-
-    @guarded
-    def onCallSdpCreated(self, prm: pj.OnCallSdpCreatedParam) -> None:  # noqa: N802
-        """Puts the matrix's address and ports into PJSIP's description."""
-        if self.offer is not None and not prm.remSdp.wholeSdp:
-            prm.sdp.wholeSdp = self.offer
-        elif self.media:
-            prm.sdp.wholeSdp = placed(prm.sdp.wholeSdp, self.media)
-        else:
-            self.draft = prm.sdp.wholeSdp
-
-    @guarded
-    def onCallState(self, prm: pj.OnCallStateParam) -> None:  # noqa: N802
-        """Reports ringing, answered, over."""
-        info = self.getInfo()
-        if info.state == pj.PJSIP_INV_STATE_EARLY:
-            self._owner.emit(CallProgress(self.call_id, info.lastStatusCode, info.lastReason))
-        elif info.state == pj.PJSIP_INV_STATE_CONFIRMED:
-            self.write_down()
-            self._owner.emit(CallConnected(self.call_id, self.dialog()))
-        elif info.state == pj.PJSIP_INV_STATE_DISCONNECTED:
-            self._owner.over(self, info.lastStatusCode, info.lastReason)
-
-    @guarded
-    def onCallMediaState(self, prm: pj.OnCallMediaStateParam) -> None:  # noqa: N802
-        """Reports what offer and answer agreed on."""
-        info = self.getInfo()
-        media = tuple(self._negotiated(each.index, each.status) for each in info.media)
-        self._owner.emit(MediaChanged(self.call_id, media))
-
-    @guarded
-    def onCallTsxState(self, prm: pj.OnCallTsxStateParam) -> None:  # noqa: N802
-        """Notes a 100 Trying, and every change of the dialog for the journal."""
-        if prm.e.type != pj.PJSIP_EVENT_TSX_STATE:
-            return
-        transaction = prm.e.body.tsxState.tsx
-        if transaction.statusCode == 100 and prm.e.body.tsxState.type == pj.PJSIP_EVENT_RX_MSG:
-            self._owner.emit(CallProgress(self.call_id, 100, transaction.statusText))
-        self.write_down()
-
-    @guarded
-    def onCallReplaceRequest(self, prm: pj.OnCallReplaceRequestParam) -> None:  # noqa: N802
-        """Lets the peer take the call over: same media, new dialog."""
-        successor = self._owner.successor(self)
-        prm.newCall = successor
-
-    @guarded
-    def onCallReplaced(self, prm: pj.OnCallReplacedParam) -> None:  # noqa: N802
-        """Reports the take-over."""
-        self._owner.replaced(self)
-
-    def dialog(self) -> Dialog:
-        """Reads the dialog out of PJSIP."""
-        return self._owner.read_dialog(self)
-
-    def write_down(self) -> None:
-        """Sends the dialog to the journal when it is confirmed and has changed."""
-        if self._owner.tap is None or self.note is None:
-            return
-        if self.getInfo().state != pj.PJSIP_INV_STATE_CONFIRMED:
-            return
-        dialog = self.dialog()
-        if dialog == self._written:
-            return
-        self._written = dialog
-        name = self.account.settings.name
-        self._owner.emit(DialogChanged(self.call_id, name, dialog, self.note))
-
-    def annotate(self, note: Note) -> None:
-        """Replaces the note and writes it down."""
-        self.note = dict(note)
-        self._written = None
-        self.write_down()
-
-    def _negotiated(self, index: int, status: int) -> NegotiatedMedia:
-        if status in (0, 4):
-            return NegotiatedMedia(index)
-        try:
-            return negotiated(index, self.getStreamInfo(index))
-        except pj.Error:
-            return NegotiatedMedia(index)
-
-
-def placed(text: str, media: Sequence[LocalMedia]) -> str:
-    """Rewrites a description to where the matrix really listens."""
-    labels = [each.label for each in media if each.label is not None]
-    return rewrite(
-        text,
-        media[0].address,
-        [each.rtp_port for each in media],
-        labels=labels if len(labels) == len(media) else (),
-        direction=media[0].direction,
-    )
-
-
-def split_address(text: str) -> tuple[str, int]:
-    """Splits PJSIP's ``address:port``; an absent one gives port 0.
-
-    >>> split_address('10.20.0.10:4002')
-    ('10.20.0.10', 4002)
-    """
-    address, _, port = text.rpartition(":")
-    return address.strip("[]"), int(port) if port.isdigit() else 0
-
-
-def negotiated(index: int, info: pj.StreamInfo) -> NegotiatedMedia:
-    """Translates PJSIP's view of a stream."""
-    address, port = split_address(info.remoteRtpAddress)
-    _, rtcp_port = split_address(info.remoteRtcpAddress)
-    codec = info.audCodecParam
-    return NegotiatedMedia(
-        index,
-        address,
-        port,
-        rtcp_port or port + 1,
-        info.codecName.upper(),
-        info.txPt,
-        info.audTxEventPt if info.audTxEventPt > 0 else None,
-        (codec.info.frameLen * codec.setting.frmPerPkt) or 20,
-        bool(info.dir & pj.PJMEDIA_DIR_ENCODING) and port > 0,
-        bool(info.dir & pj.PJMEDIA_DIR_DECODING) and port > 0,
-    )
-
-
-def call_parameters(streams: int, status: int = 0) -> pj.CallOpParam:
-    """Returns the parameters of a call of so many audio lines and nothing else."""
-    prm = pj.CallOpParam(True)
-    prm.opt.audioCount, prm.opt.videoCount, prm.opt.textCount = streams, 0, 0
-    prm.statusCode = status
-    return prm
-
-
-def header(name: str, value: str) -> pj.SipHeader:
-    """Returns a header for PJSIP."""
-    made = pj.SipHeader()
-    made.hName, made.hValue = name, value
-    return made
-
-
-def body_part(part: BodyPart) -> pj.SipMultipartPart:
-    """Returns a body part for PJSIP."""
-    made = pj.SipMultipartPart()
-    made.contentType.type, _, made.contentType.subType = part.content_type.partition("/")
-    made.body = part.body
-    for name, value in part.headers:
-        made.headers.append(header(name, value))
-    return made
-
-
-def add_content(
-    prm: pj.CallOpParam, headers: Sequence[tuple[str, str]], parts: Sequence[BodyPart]
-) -> None:
-    """Adds headers and body parts to a message."""
-    for name, value in headers:
-        prm.txOption.headers.append(header(name, value))
-    if parts:
-        content = prm.txOption.multipartContentType
-        content.type, content.subType = "multipart", "mixed"
-    for part in parts:
-        prm.txOption.multipartParts.append(body_part(part))
-
-
-def raw(request: RawRequest) -> pj.RawRequest:
-    """Returns a raw request for the tap."""
-    made = pj.RawRequest()
-    made.method, made.targetUri = request.method, request.target
-    made.fromHeader, made.toHeader = request.from_header, request.to_header
-    made.callId, made.cseq, made.contact = request.sip_call_id, request.cseq, request.contact
-    made.contentType, made.body = request.content_type, request.body
-    made.username, made.password = request.username, request.password
-    for route in request.route_set:
-        made.routeSet.append(route)
-    for name, value in request.headers:
-        made.headers.append(header(name, value))
-    return made
-
-
-def endpoint_settings(settings: AgentSettings, writer: PjsipLog) -> pj.EpConfig:
-    """Returns PJSIP's settings: no thread, no socket and no sound of its own."""
-    config = pj.EpConfig()
-    config.uaConfig.threadCnt = 0
-    config.uaConfig.mainThreadOnly = True
-    config.uaConfig.maxCalls = 64
-    config.uaConfig.userAgent = settings.user_agent
-    config.uaConfig.mwiUnsolicitedEnabled = False
-    config.medConfig.threadCnt = 0
-    config.medConfig.hasIoqueue = False
-    config.medConfig.clockRate = config.medConfig.sndClockRate = 8000
-    config.medConfig.noVad = True
-    config.logConfig.level = config.logConfig.consoleLevel = settings.log_level
-    config.logConfig.msgLogging = int(settings.log_level > 4)
-    writer.__disown__()
-    config.logConfig.writer = writer
-    return config
-
-
-def account_settings(account: Account) -> pj.AccountConfig:
-    """Returns PJSIP's settings of an account.
-
-    The Contact always names the port that we listen on, also over TCP: after a restart the
-    peer of an old dialog must still find us.
-    """
-    config = pj.AccountConfig()
-    config.idUri = account.identity
-    config.mediaConfig.useLoopMedTp = True
-    config.mediaConfig.lockCodecEnabled = False
-    config.mediaConfig.transportConfig.port = FICTITIOUS_PORT
-    config.callConfig.timerUse = pj.PJSUA_SIP_TIMER_INACTIVE
-    config.mwiConfig.enabled = False
-    nat = config.natConfig
-    nat.contactRewriteUse = nat.viaRewriteUse = nat.sdpNatRewriteUse = 0
-    nat.contactUseSrcPort = nat.sipOutboundUse = nat.udpKaIntervalSec = 0
-    if account.username:
-        info = pj.AuthCredInfo("digest", "*", account.username, 0, account.password)
-        config.sipConfig.authCreds.append(info)
-    add_registrar(config, account)
-    return config
-
-
-def add_registrar(config: pj.AccountConfig, account: Account) -> None:
-    """Adds the registrar; PJSIP refreshes, we retry."""
-    if account.registrar is None:
-        return
-    config.priority = 1  # incoming calls belong to a PBX's account when one fits
-    config.regConfig.registrarUri = f"{account.registrar};transport={account.transport}"
-    config.regConfig.registerOnAdd = True
-    config.regConfig.timeoutSec = account.expires_s
-    config.regConfig.retryIntervalSec = config.regConfig.firstRetryIntervalSec = 0
 
 
 def _ignore(event: Event) -> None:
@@ -469,7 +84,7 @@ class UserAgent:
         new_call_id: Callable[[], str],
         clock: Clock,
     ) -> None:
-        self.emit = emit
+        self._emit = emit
         self.tap: Tap | None = None
         self._settings = settings
         self._new_call_id = new_call_id
@@ -477,6 +92,7 @@ class UserAgent:
         self._endpoint: pj.Endpoint | None = None
         self._accounts: dict[str, PjAccount] = {}
         self._companions: dict[tuple[str, str], PjAccount] = {}
+        self._retired: list[PjAccount] = []
         self._calls: dict[str, PjCall] = {}
         self._finished: list[PjCall] = []
         self._successors: dict[str, PjCall] = {}
@@ -518,7 +134,7 @@ class UserAgent:
                 is reported, and the journal keeps the dialogs for the next process.
         """
         if not hang_up:
-            self.emit = _ignore
+            self._emit = _ignore
         if self.tap is not None:
             self.tap.stop()
         self.tap = None
@@ -533,6 +149,7 @@ class UserAgent:
         self._finished.clear()
         self._accounts.clear()
         self._companions.clear()
+        self._retired.clear()
         self._endpoint = None
 
     def wait(self) -> None:
@@ -540,6 +157,16 @@ class UserAgent:
         if self._endpoint is not None:
             self._endpoint.libHandleEvents(IDLE_WAIT_MS)
         self._finished.clear()
+        if self._retired:
+            self._bury_accounts()
+
+    def report(self, event: Event) -> None:
+        """Passes an event on."""
+        self._emit(event)
+
+    def journals(self) -> bool:
+        """Whether dialogs can be read now."""
+        return self.tap is not None
 
     def _place(self) -> str:
         return f"{self._settings.address}:{self._settings.port}"
@@ -571,9 +198,20 @@ class UserAgent:
         """Unregisters and removes an account; nothing when there is none."""
         account = self._accounts.pop(name, None)
         if account is not None:
-            account.shutdown()
+            self._retired.append(account)
         for key in [key for key in self._companions if key[0] == name]:
-            self._companions.pop(key).shutdown()
+            self._retired.append(self._companions.pop(key))
+        self._bury_accounts()
+        for left in self._retired:
+            left.retire()
+
+    def _bury_accounts(self) -> None:
+        """Deletes removed accounts whose last call is over: a call needs its account."""
+        busy = {id(call.account) for call in self._calls.values()}
+        free = [account for account in self._retired if id(account) not in busy]
+        self._retired = [account for account in self._retired if id(account) in busy]
+        for account in free:
+            account.shutdown()
 
     def register(self, name: str) -> None:
         """Sends a REGISTER now.
@@ -750,7 +388,7 @@ class UserAgent:
         self._calls[call.call_id] = call
         request = read_request(prm.rdata.wholeMsg)
         try:
-            self.emit(incoming(call, request, prm.rdata.srcAddress))
+            self.report(incoming(call, request, prm.rdata.srcAddress))
         except (WireError, AttributeError) as error:
             logger.warning("INVITE from %s refused: %s", prm.rdata.srcAddress, error)
             self.hang_up(call.call_id, 400)
@@ -761,7 +399,7 @@ class UserAgent:
         if known is None:
             return
         self._finished.append(call)
-        self.emit(CallEnded(call.call_id, status, reason, not call.ended_by_us))
+        self.report(CallEnded(call.call_id, status, reason, not call.ended_by_us))
 
     def successor(self, call: PjCall) -> PjCall:
         """Returns a call with the same media for the dialog that replaces this one's."""
@@ -776,7 +414,7 @@ class UserAgent:
         if made is None:
             return
         self._calls[made.call_id] = made
-        self.emit(CallReplaced(call.call_id, made.call_id))
+        self.report(CallReplaced(call.call_id, made.call_id))
 
     def read_dialog(self, call: PjCall) -> Dialog:
         """Reads the dialog of a call out of PJSIP."""
@@ -857,14 +495,14 @@ class UserAgent:
 
     def _keep(self, adopted: Adopted) -> None:
         self._adoption.keep(adopted)
-        self.emit(
+        self.report(
             DialogChanged(adopted.call_id, adopted.account, adopted.dialog, dict(adopted.note))
         )
 
     def _drop(self, call_id: str, event: CallEnded) -> None:
         if call_id in self._adoption:
             self._adoption.drop(call_id)
-            self.emit(event)
+            self.report(event)
 
     def _end_adopted(self, adopted: Adopted) -> None:
         account = self._accounts.get(adopted.account)

@@ -111,6 +111,35 @@ async def test_events_come_on_the_loop_and_errors_name_the_call(bench: Bench) ->
             await agent.invite("sip:a@127.0.0.1", account="nobody", media=media)
 
 
+async def test_an_agent_that_cannot_start_says_so() -> None:
+    agent = Agent(AgentSettings(log_level="loud"))  # type: ignore[arg-type]
+    async with asyncio.timeout(DEADLINE_S):
+        with pytest.raises(AgentError):
+            await agent.start()
+
+
+async def test_an_account_that_is_removed_outlives_its_last_call(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A logout hangs up and removes the account before the far ends have answered."""
+    async with running(bench.unit_address) as agent:
+        heard = Heard(agent)
+        media = [LocalMedia(bench.unit_address, 11_000)]
+        target = f"sip:x@{bench.unit_address}:5060"
+        call = await agent.invite(target, account="direct", media=media)
+        incoming = await heard.first(IncomingCall)
+        await agent.answer(incoming.call_id, media=[LocalMedia(bench.unit_address, 11_002)])
+        await heard.first(CallConnected, lambda e: e.call_id == call)
+        removed = asyncio.gather(agent.hang_up(call), agent.remove_account("direct"))
+        await heard.first(CallEnded, lambda e: e.call_id == call)
+        await removed
+        with pytest.raises(AgentError, match="no account"):
+            await agent.invite(target, account="direct", media=media)
+        await agent.add_account(Account("direct", "sip:1001@turret.example"))
+        await agent.invite(target, account="direct", media=media)
+    assert "still active" not in caplog.text
+
+
 async def test_a_stopped_agent_says_so_and_a_taken_port_is_an_error(bench: Bench) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
         taken.bind((bench.unit_address, 5060))
