@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from ...hal.clock import Clock
@@ -16,7 +17,7 @@ from ...hal.errors import HalError
 from ..wire.errors import WireError
 from ..wire.sip import Replaces, SipUri
 from .agent import Agent, new_call_id
-from .errors import CallFailedError, CallsError, LineError
+from .errors import CallFailedError, CallsError, LineError, UnknownCallError
 from .events import (
     CallConnected,
     CallEnded,
@@ -153,7 +154,7 @@ class Lines:
             CallsError: The agent refused.
             MatrixError: There is no leg for it.
         """
-        if line.state is not LineState.INCOMING:
+        if line.state is not LineState.INCOMING or line.bus:
             raise LineError(f"call {line.line_id} is {line.state}", "only a ringing call is taken")
         line.bus = bus
         try:
@@ -342,7 +343,7 @@ class Lines:
             return
         tried_in_vain = line.state in (LineState.DIALING, LineState.RINGING)
         if tried_in_vain and line.routes_left and status in OTHER_ROUTE_HELPS:
-            await self._next_route(line)
+            await self._go_on(line)
             return
         await self._finish(line, status, reason)
 
@@ -389,11 +390,16 @@ class Lines:
             return
         logger.warning("no reaction from %s, next route", line.account)
         self._by_call.pop(call_id)
-        await self._agent.hang_up(call_id)
+        with suppress(UnknownCallError):
+            await self._agent.hang_up(call_id)
+        await self._go_on(line)
+
+    async def _go_on(self, line: Line) -> None:
+        """Tries the next route; a line that none is left for is over."""
         try:
             await self._next_route(line)
-        except CallFailedError as error:
-            await self._finish(line, error.status, str(error))
+        except (CallsError, HalError) as error:
+            await self._finish(line, getattr(error, "status", 0) or 503, str(error))
 
     def _later(self, delay_s: float, action: Callable[[], object]) -> None:
         async def run() -> None:
