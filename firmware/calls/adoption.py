@@ -5,6 +5,11 @@ over; re-INVITE and an UPDATE with a description with 488, which leaves the sess
 (RFC 3261 section 14.2, RFC 3311 section 5.2); OPTIONS, INFO, PRACK and an UPDATE without a
 description with 200; a CSeq that does not grow with 500 (RFC 3261 section 12.2.2); the rest
 with 405.
+
+A far end that refreshes its session by re-INVITE (RFC 4028) is refused in the same way: the tap
+answers with a status alone and cannot carry a description.  The call goes on until the session
+expires there; the BYE that then comes frees the line.  A refresh by UPDATE without a description
+holds.
 """
 
 from __future__ import annotations
@@ -15,6 +20,7 @@ from ..wire.errors import WireError
 from ..wire.sip import NameAddress, Request, parse_message
 from .events import Dialog, Note, RawRequest
 
+REFRESHES_TARGET = ("INVITE", "UPDATE")
 ANSWERED_OK = ("OPTIONS", "INFO", "PRACK", "UPDATE", "MESSAGE")
 
 
@@ -40,7 +46,10 @@ def with_tag(uri: str, tag: str) -> str:
 
 
 def in_dialog(method: str, dialog: Dialog) -> RawRequest:
-    """Builds the next request of a dialog (RFC 3261 section 12.2.1.1)."""
+    """Builds the next request of a dialog (RFC 3261 section 12.2.1.1).
+
+    One that refreshes the target names our Contact (RFC 3311 section 5.1).
+    """
     return RawRequest(
         method,
         dialog.remote_target,
@@ -48,6 +57,7 @@ def in_dialog(method: str, dialog: Dialog) -> RawRequest:
         with_tag(dialog.remote_uri, dialog.remote_tag),
         sip_call_id=dialog.sip_call_id,
         cseq=dialog.local_cseq + 1,
+        contact=dialog.local_contact if method in REFRESHES_TARGET else "",
         route_set=dialog.route_set,
     )
 

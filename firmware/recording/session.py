@@ -386,8 +386,12 @@ class RecorderSession:
     async def _update_adopted(self, entry: Entry) -> None:
         """Sends an UPDATE by hand in a dialog that PJSIP does not know."""
         agent, part = self._tools.agent, self._part()
+        update = in_dialog("UPDATE", entry.dialog)
         request = replace(
-            in_dialog("UPDATE", entry.dialog), content_type=part.content_type, body=part.body
+            update,
+            contact=update.contact and update.contact + SOURCE,
+            content_type=part.content_type,
+            body=part.body,
         )
         dialog = replace(entry.dialog, local_cseq=entry.dialog.local_cseq + 1)
         self._adopted = replace(entry, dialog=dialog)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from openturret.firmware.calls.adoption import (
@@ -66,6 +68,12 @@ def test_a_bye_goes_out_in_the_old_dialog() -> None:
     )
     assert bye.to_header == "<sip:2001@turret.example>;tag=theirs"
     assert (bye.sip_call_id, bye.route_set) == ("abc@host", ("<sip:10.11.0.20;lr>",))
+
+
+def test_a_request_that_refreshes_the_target_names_our_contact() -> None:
+    dialog = replace(DIALOG, local_contact="<sip:1001@10.1.0.101:5060>")
+    assert in_dialog("UPDATE", dialog).contact == "<sip:1001@10.1.0.101:5060>"
+    assert in_dialog("BYE", dialog).contact == ""
 
 
 def test_a_tag_replaces_the_one_that_is_there() -> None:
