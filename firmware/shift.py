@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Final
 
 from ..hal.clock import Clock
 from ..hal.errors import HalError, MatrixError
 from .alarms import AlarmBoard
 from .calls.desk import Desk
-from .calls.errors import CallsError
+from .calls.errors import CallsError, LineError
 from .calls.journal import Entry
 from .calls.line import Line
 from .calls.profile import Profile, profile_of
@@ -133,7 +134,8 @@ class Shift:
     async def end(self) -> None:
         """Ends every call, the recordings and the registrations; the profile stays."""
         for line in self._desk.lines():
-            await self._desk.hang_up_call(line.line_id)
+            with suppress(LineError):
+                await self._desk.hang_up_call(line.line_id)
         self.note_calls()
         await self._stop_recordings()
         await self._desk.close_profile()

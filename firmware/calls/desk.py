@@ -160,8 +160,7 @@ class Desk:
         for line in self._lines:
             await self._lines.hang_up(line)
         for channel in channels.values():
-            await self._voice.device_off(channel.bus, SPEAKER)
-            await self._voice.device_off(channel.bus, GOOSENECK)
+            await self._clear(channel)
         await self._sources.stop()
         await self._registrations.stop()
         self._changed()
@@ -480,6 +479,14 @@ class Desk:
     async def _play(self, place: ChannelPlace) -> None:
         await self._voice.device_on(place.bus, SPEAKER, talk_db=None, listen_db=place.listen_db)
         self._changed()
+
+    async def _clear(self, place: ChannelPlace) -> None:
+        """Takes the devices off a channel; a matrix that is gone keeps nobody logged in."""
+        try:
+            await self._voice.device_off(place.bus, SPEAKER)
+            await self._voice.device_off(place.bus, GOOSENECK)
+        except HalError as error:
+            logger.warning("channel %d: %s", place.settings.number, error)
 
     async def _end_foreign_channels(self) -> None:
         """Ends adopted channels that this dealer does not have."""

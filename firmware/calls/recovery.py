@@ -70,6 +70,7 @@ class Recovery:
         Raises:
             MatrixError: The matrix is gone.
         """
+        self._adopted = []
         found = plan(self._journal.entries(), await self._matrix.leg_list())
         for entry, leg in found.calls:
             await self._adopt(entry, leg)

@@ -214,3 +214,15 @@ async def test_a_call_that_ends_as_it_is_answered_is_reported_both_times(bench: 
     assert await sipp.ended() == 0
     await bench.until(lambda: len(unit.calls) == 2)
     assert unit.calls == [["started", line], ["ended", line]]
+
+
+async def test_a_matrix_that_is_gone_keeps_nobody_logged_in(bench: Bench) -> None:
+    await bench.kamailio(1)
+    unit, _ = await bench.unit(f"{bench.address(21)}:5060")
+    channel = f"sip:hoot-1@{bench.address(61)}:5060"
+    await unit.ask("open_profile", bench.profile(channel))
+    await unit.shows(lambda s: registered(s) == [True])
+    (matrix,) = [each for each in bench.programs if each.log.name == "matrix.log"]
+    await matrix.end(signal.SIGKILL)
+    await unit.ask("close_profile")
+    await unit.shows(lambda s: registered(s) == [False] and s["user"] is None)
