@@ -11,6 +11,8 @@ help:
 	@echo "make test       every test, types, lint, the engine under sanitizers"
 	@echo "make quick      the tests that take less than a minute in all"
 	@echo "make benchmark  the measurements of benchmarks/, beside their peers"
+	@echo "make bench      the data centres alone, until Ctrl-C"
+	@echo "make setup      only what the others do first"
 	@echo "make docs       docs/ports.md and docs/keys.md, generated from the code"
 	@echo "make clean      takes everything back but the cache"
 

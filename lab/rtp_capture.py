@@ -31,8 +31,8 @@ class RtpStream:
     target: tuple[str, int]
     ssrc: int
     times_s: list[float] = field(default_factory=list)
+    sequences: set[int] = field(default_factory=set)
     highest_sequence: int = -1
-    first_sequence: int = -1
 
     @property
     def packets(self) -> int:
@@ -41,8 +41,8 @@ class RtpStream:
 
     @property
     def lost(self) -> int:
-        """How many sequence numbers between the first and the highest are missing."""
-        return self.highest_sequence - self.first_sequence + 1 - self.packets
+        """How many sequence numbers between the lowest and the highest are missing."""
+        return max(self.sequences) - min(self.sequences) + 1 - len(self.sequences)
 
     def longest_gap_ms(self, begin_s: float = 0.0, end_s: float = float("inf")) -> float:
         """The longest time between two packets that ends inside a window, milliseconds."""
@@ -55,11 +55,12 @@ class RtpStream:
 
     def add(self, time_s: float, sequence: int) -> None:
         """Count one packet; `sequence` is extended past its 16 bits as RFC 3550 A.1 does."""
-        if self.highest_sequence < 0:
-            self.first_sequence = self.highest_sequence = sequence
-        else:
-            step = (sequence - self.highest_sequence + 0x8000) % 0x10000 - 0x8000
-            self.highest_sequence = max(self.highest_sequence, self.highest_sequence + step)
+        if not self.sequences:
+            self.highest_sequence = sequence
+        step = (sequence - self.highest_sequence + 0x8000) % 0x10000 - 0x8000
+        extended = self.highest_sequence + step
+        self.highest_sequence = max(self.highest_sequence, extended)
+        self.sequences.add(extended)
         self.times_s.append(time_s)
 
 
@@ -80,6 +81,8 @@ def _datagram(time_s: float, frame: bytes) -> Datagram | None:
     if frame[12:14] != ETHERTYPE_IPV4 or len(packet) < 28 or packet[9] != UDP:
         return None
     header = (packet[0] & 0x0F) * 4
+    if not 20 <= header <= len(packet) - 8:
+        return None
     source_port, target_port = struct.unpack_from("!HH", packet, header)
     source, target = (".".join(map(str, packet[at : at + 4])) for at in (12, 16))
     return Datagram(time_s, (source, source_port), (target, target_port), packet[header + 8 :])

@@ -51,6 +51,26 @@ def test_reordered_packets_are_not_lost(tmp_path: Path) -> None:
     assert rtp_streams(capture(tmp_path / "a.pcap", *packets))[0].lost == 0
 
 
+def test_a_packet_that_came_twice_hides_no_loss(tmp_path: Path) -> None:
+    order = [*range(50), 50, 50, *range(52, 100)]
+    packets = [record(n * 0.02, rtp(sequence)) for n, sequence in enumerate(order)]
+    assert rtp_streams(capture(tmp_path / "a.pcap", *packets))[0].lost == 1
+
+
+def test_a_stream_may_begin_out_of_order_and_at_the_wrap(tmp_path: Path) -> None:
+    order = [65535, 65534, *range(65536, 65600)]
+    packets = [record(n * 0.02, rtp(sequence)) for n, sequence in enumerate(order)]
+    (stream,) = rtp_streams(capture(tmp_path / "a.pcap", *packets))
+    assert (stream.packets, stream.lost) == (66, 0)
+
+
+@pytest.mark.parametrize("first_byte", [0x40, 0x4F])
+def test_a_header_length_that_cannot_be_is_left_out(tmp_path: Path, first_byte: int) -> None:
+    damaged = bytearray(record(0, b""))
+    damaged[16 + 14] = first_byte
+    assert list(read_datagrams(capture(tmp_path / "a.pcap", bytes(damaged)))) == []
+
+
 def test_two_sources_are_two_streams(tmp_path: Path) -> None:
     packets = [record(n * 0.01, rtp(n // 2, ssrc=n % 2)) for n in range(200)]
     assert len(rtp_streams(capture(tmp_path / "a.pcap", *packets))) == 2
