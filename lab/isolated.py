@@ -24,11 +24,11 @@ _INSIDE = "--inside"
 _LINKS = """\
 link set lo up
 link add eth0 type veth peer name nowhere
-address add 192.0.2.1/24 dev eth0
+address add 203.0.113.1/24 dev eth0
 link set nowhere up
 link set eth0 up
 """
-"""192.0.2.0/24 is set aside for documentation (RFC 5737)."""
+"""203.0.113.0/24 is set aside for documentation (RFC 5737)."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
