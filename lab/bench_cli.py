@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import json
 import logging
-import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -16,6 +14,7 @@ from pathlib import Path
 from . import namespace, plan
 from .bench import Bench
 from .errors import LabError
+from .stopping import stoppable
 
 _EXAMPLES = """examples:
   turret bench up                         everything but a unit, until Ctrl-C
@@ -38,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         if namespace.inside():
-            asyncio.run(_run(options))
+            asyncio.run(stoppable(_run(options)))
             return 0
         return namespace.enter([sys.executable, "-m", "openturret.lab.bench_cli", *arguments])
     except* LabError as errors:
@@ -49,14 +48,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 async def _run(options: argparse.Namespace) -> None:
     logging.basicConfig(level=logging.WARNING)
-    serving = asyncio.ensure_future(_serve(options))
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, serving.cancel)
-    with contextlib.suppress(asyncio.CancelledError):
-        await serving
-
-
-async def _serve(options: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory(prefix="openturret-") as temporary:
         folder = options.folder or Path(temporary)
         say = _silent if options.json else _say
