@@ -94,6 +94,12 @@ class Unit:
         return self.plan.name
 
     @property
+    def is_on(self) -> bool:
+        """Whether its boot agent runs."""
+        boot = f"{self.name}-boot"
+        return boot in self._processes and self._processes[boot].running
+
+    @property
     def boot_log(self) -> Path:
         """What the boot agent writes to its standard output."""
         return self._processes[f"{self.name}-boot"].log
@@ -102,8 +108,11 @@ class Unit:
         """Plug it in: the hardware answers and the boot agent starts.
 
         Raises:
+            UnitError: it is on already.
             ServiceError: the hardware did not come up.
         """
+        if self.is_on:
+            raise UnitError(f"{self.name} is on already", remedy="power it off first")
         self._manufacture()
         if f"{self.name}-hardware" not in self._processes:
             await self._processes.start(self._hardware())
@@ -120,7 +129,7 @@ class Unit:
 
     async def factory_reset(self) -> None:
         """Power it off, if it is on, and forget everything since the factory."""
-        if f"{self.name}-boot" in self._processes:
+        if self.is_on:
             await self.power_off()
         if f"{self.name}-hardware" in self._processes:
             await self._processes[f"{self.name}-hardware"].restart()

@@ -24,6 +24,7 @@ from openturret.lab.unit import Unit, UnitError
 async def powered(bench: Bench) -> AsyncIterator[Unit]:
     if importlib.util.find_spec("pjsua2") is None:
         pytest.skip("pjsua2 is missing, so a unit cannot telephone: run `make setup`")
+    await bench.factory_reset("touchpro-1")
     unit = await bench.power_on("touchpro-1")
     try:
         await unit.reach("running")
@@ -42,6 +43,14 @@ async def test_a_unit_boots_from_the_bench_and_alice_logs_in(bench: Bench) -> No
         profile = await unit.login("alice", "correct horse")
         assert profile["user"] == "alice"
         assert (await unit.ask_boot("status"))["serial"] == "TP000001"
+
+
+@pytest.mark.bench
+@pytest.mark.slow
+async def test_a_unit_that_is_on_is_not_powered_on_again(bench: Bench) -> None:
+    async with powered(bench) as unit:
+        with pytest.raises(UnitError, match="on already"):
+            await bench.power_on(unit.name)
 
 
 @pytest.mark.bench
