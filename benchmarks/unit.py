@@ -65,6 +65,7 @@ async def boot(dealer: Dealer) -> Boot:
     await dealer.power_on()
     await dealer.wait_for_panel()
     await dealer.log_in()
+    await dealer.unit.reach("register")
     seconds = time.monotonic() - began
     stages = {
         stage["name"]: (float(stage["duration_s"] or 0), int(stage["round_trips"]))

@@ -108,12 +108,8 @@ class Story:
         self.findings.registered_after_s = time.time() - self.findings.powered_on_unix
         self._say("panel", f"{dealer.person.name} logged in")
         self._say("sip", f"registered at {' and '.join(host.address for host in plan.PBX)}")
-        await until(self._register_told, "the boot agent's word of the registration")
+        await dealer.unit.reach("register")
         self.findings.stages = dealer.unit.status()["stages"]
-
-    async def _register_told(self) -> bool:
-        stages = self._dealer.unit.status().get("stages", [])
-        return any(stage["name"] == "register" and stage["state"] == "done" for stage in stages)
 
     async def _is_refused(self, password: str) -> bool:
         try:
