@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
-import signal
 import sys
 from pathlib import Path
 
 from ...hal.clock import SystemClock
+from ..stopping import serve
 from .server import RecorderServer
 from .session import Where
 
@@ -46,14 +46,7 @@ async def _serve(arguments: argparse.Namespace) -> None:
     server = RecorderServer(
         where, port=arguments.port, clock=SystemClock(), replaces=not arguments.no_replaces
     )
-    stop = asyncio.Event()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(name, stop.set)
-    await server.start()
-    sys.stdout.write(f"recorder {where.name} ready at {where.address}:{server.sip.port}\n")
-    sys.stdout.flush()
-    await stop.wait()
-    await server.close()
+    await serve(server, lambda: f"recorder {where.name} ready at {where.address}:{server.sip.port}")
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
-import signal
 import sys
 from pathlib import Path
 
 from ...hal.clock import SystemClock
 from ..errors import LabError
+from ..stopping import serve
 from .call import Where
 from .hoot import Hoot
 from .server import TurretProxy
@@ -48,14 +48,7 @@ async def _serve(arguments: argparse.Namespace) -> None:
         clock=SystemClock(),
         status=arguments.status,
     )
-    stop = asyncio.Event()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(name, stop.set)
-    await proxy.start()
-    sys.stdout.write(f"tpo ready at {arguments.address}:{proxy.sip.port}\n")
-    sys.stdout.flush()
-    await stop.wait()
-    await proxy.close()
+    await serve(proxy, lambda: f"tpo ready at {arguments.address}:{proxy.sip.port}")
 
 
 def main(argv: list[str] | None = None) -> int:
