@@ -49,6 +49,7 @@ benchmark: setup
 
 docs: setup
 	@.venv/bin/python -m openturret.firmware.config.docs
+	@PYTHONPATH=.pkg .venv/bin/python -m openturret.c_ext.engine_stub
 
 clean: python
 	@$(SETUP) --clean

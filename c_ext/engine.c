@@ -65,38 +65,6 @@ void ot_apply_commands(ot_engine *engine)
 
 /* -- the tick ------------------------------------------------------------------------------ */
 
-static uint64_t smoothed(uint64_t before, uint64_t energy)
-{
-    return before - before / 4 + energy / 4;
-}
-
-static void capture_device(ot_engine *engine, uint32_t slot)
-{
-    struct ot_device *device = &engine->devices[slot];
-    uint64_t energy = 0;
-    int any = ot_sample_ring_read(&device->capture, device->frame, OT_TICK_SAMPLES);
-
-    engine->said[OT_LEGS_MAX + slot] = any ? device->frame : NULL;
-    if (any)
-        energy = ot_kernel->energy(device->frame, OT_TICK_SAMPLES);
-    OT_SET(device->capture_energy, smoothed(device->capture_energy, energy));
-}
-
-static void play_device(ot_engine *engine, uint32_t slot)
-{
-    struct ot_device *device = &engine->devices[slot];
-    const int16_t *pcm = ot_silence;
-    uint64_t energy = 0;
-
-    if (engine->heard_any[OT_LEGS_MAX + slot]) {
-        ot_kernel->saturate(engine->out, engine->heard[OT_LEGS_MAX + slot], OT_TICK_SAMPLES);
-        energy = ot_kernel->energy(engine->out, OT_TICK_SAMPLES);
-        pcm = engine->out;
-    }
-    ot_sample_ring_write(&device->playback, pcm, OT_TICK_SAMPLES);
-    OT_SET(device->playback_energy, smoothed(device->playback_energy, energy));
-}
-
 static struct ot_leg *leg_at(ot_engine *engine, uint32_t index)
 {
     const ot_active *legs = &engine->legs_active;
@@ -138,7 +106,7 @@ static void hear(ot_engine *engine)
         engine->heard_any[legs->slots[i]] = 0;
     }
     for (uint32_t i = 0; i < devices->count; i++) {
-        capture_device(engine, devices->slots[i]);
+        ot_device_capture(engine, devices->slots[i]);
         engine->heard_any[OT_LEGS_MAX + devices->slots[i]] = 0;
     }
 }
@@ -161,7 +129,7 @@ static void speak(ot_engine *engine)
     for (uint32_t i = 0; i < legs->count; i++)
         ot_leg_compose(engine, &engine->legs[legs->slots[i]], legs->slots[i]);
     for (uint32_t i = 0; i < engine->devices_active.count; i++)
-        play_device(engine, engine->devices_active.slots[i]);
+        ot_device_play(engine, engine->devices_active.slots[i]);
     for (uint32_t i = 0; i < legs->count; i++) {
         warm_send(leg_at(engine, i + 1));
         ot_leg_send(engine, &engine->legs[legs->slots[i]]);

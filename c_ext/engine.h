@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "codec.h"
+
 /* cdef: begin (engine_build.py reads from here) */
 
 enum {
@@ -30,8 +32,6 @@ enum {
     OT_LATENESS_BUCKETS = 12,
     OT_PAYLOAD_MAX = 480 /* 60 ms of G.711; longer RTP payloads are malformed to us */
 };
-
-typedef enum { OT_PCMU = 0, OT_PCMA = 8 } ot_codec;
 
 typedef struct ot_engine ot_engine;
 typedef struct ot_leg ot_leg;

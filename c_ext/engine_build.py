@@ -18,14 +18,22 @@ from cffi import FFI
 HERE = Path(__file__).resolve().parent if __name__ == "__main__" else Path(__file__).parent
 SANITIZE = os.environ.get("OPENTURRET_SANITIZE", "")
 WERROR = os.environ.get("OPENTURRET_WERROR", "")
+LIBRARIES = ["m", "opus", "spandsp", "speexdsp", "srtp2"]
 SOURCES = sorted(HERE.glob("[!_]*.c"))
+BEGIN, END = "/* cdef: begin", "/* cdef: end */"
+
+
+def public_headers() -> list[Path]:
+    """Returns the headers that declare something for Python, the engine's first."""
+    first = HERE / "engine.h"
+    others = (path for path in sorted(HERE.glob("*.h")) if path != first)
+    return [first, *(path for path in others if BEGIN in path.read_text())]
 
 
 def declarations() -> str:
-    """Returns the part of engine.h that cffi understands."""
-    header = (HERE / "engine.h").read_text()
-    _, _, rest = header.partition("/* cdef: begin")
-    return "/*" + rest.partition("/* cdef: end */")[0]
+    """Returns the parts of the public headers that cffi understands."""
+    parts = (path.read_text().partition(BEGIN)[2].partition(END)[0] for path in public_headers())
+    return "\n".join(f"/*{part}" for part in parts)
 
 
 def compile_flags() -> list[str]:
@@ -42,12 +50,12 @@ ffibuilder = FFI()
 ffibuilder.cdef(declarations())
 ffibuilder.set_source(
     "openturret.c_ext._engine",
-    '#include "engine.h"',
+    "\n".join(f'#include "{header.name}"' for header in public_headers()),
     sources=[source.as_posix() for source in SOURCES],
     include_dirs=[HERE.as_posix()],
     depends=[header.as_posix() for header in sorted(HERE.glob("*.h"))],
     define_macros=[("_GNU_SOURCE", "1")],
-    libraries=["m"],
+    libraries=LIBRARIES,
     extra_compile_args=compile_flags(),
     extra_link_args=[f"-fsanitize={SANITIZE}"] if SANITIZE else [],
     py_limited_api=True,

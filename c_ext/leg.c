@@ -9,14 +9,8 @@
 enum {
     READS_MAX = 32,       /* packets read from one leg in one tick, whatever waits */
     FULL_DRAIN_EVERY = 16, /* polls; else reading stops when enough is buffered */
-    PACKET_SAMPLES = 160,
-    SMOOTHING = 4 /* level meters follow a quarter of the way each tick: 40 ms */
+    PACKET_SAMPLES = 160
 };
-
-static uint64_t smoothed(uint64_t before, uint64_t energy)
-{
-    return before - before / SMOOTHING + energy / SMOOTHING;
-}
 
 /* -- in ------------------------------------------------------------------------------------ */
 
@@ -151,7 +145,7 @@ void ot_leg_speak(ot_engine *engine, struct ot_leg *leg, uint32_t port)
     OT_SET(leg->stats.buffered_samples, ot_jitter_buffered(&leg->jitter));
     uint64_t energy =
         engine->said[port] ? ot_kernel->energy(engine->said[port], OT_TICK_SAMPLES) : 0;
-    OT_SET(leg->stats.receive_energy, smoothed(leg->stats.receive_energy, energy));
+    OT_SET(leg->stats.receive_energy, ot_smoothed(leg->stats.receive_energy, energy));
 }
 
 /* -- out ----------------------------------------------------------------------------------- */
@@ -206,7 +200,7 @@ void ot_leg_compose(ot_engine *engine, struct ot_leg *leg, uint32_t port)
         energy = ot_kernel->energy(engine->out, OT_TICK_SAMPLES);
         pcm = engine->out;
     }
-    OT_SET(leg->stats.transmit_energy, smoothed(leg->stats.transmit_energy, energy));
+    OT_SET(leg->stats.transmit_energy, ot_smoothed(leg->stats.transmit_energy, energy));
     if (leg->send && ot_stream_fill(&leg->stream, engine->tick, pcm))
         write_header(leg);
 }

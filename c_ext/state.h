@@ -32,6 +32,12 @@ enum {
 #define OT_SET(word, value) __atomic_store_n(&(word), (uint64_t)(value), __ATOMIC_RELAXED)
 #define OT_ADD(word, value) OT_SET(word, (word) + (uint64_t)(value))
 
+/* Level meters follow a quarter of the way each tick: 40 ms. */
+static inline uint64_t ot_smoothed(uint64_t before, uint64_t energy)
+{
+    return before - before / 4 + energy / 4;
+}
+
 /* A stream being packed into RTP packets: what legs and recordings have in common. */
 typedef struct {
     uint32_t ssrc;
@@ -281,6 +287,10 @@ void ot_leg_receive(ot_engine *engine, struct ot_leg *leg);
 void ot_leg_speak(ot_engine *engine, struct ot_leg *leg, uint32_t port);
 void ot_leg_compose(ot_engine *engine, struct ot_leg *leg, uint32_t port);
 void ot_leg_send(ot_engine *engine, struct ot_leg *leg);
+
+/* device.c */
+void ot_device_capture(ot_engine *engine, uint32_t slot);
+void ot_device_play(ot_engine *engine, uint32_t slot);
 
 /* reports.c */
 uint64_t ot_ntp_now(void);

@@ -21,6 +21,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from openturret.c_ext.engine_build import LIBRARIES
+
 HERE = Path(__file__).resolve().parent
 SOURCES = HERE.parents[1] / "c_ext"
 FLAGS = ["-D_GNU_SOURCE", "-std=gnu11", "-O3", "-ffp-contract=off", "-Wall", "-Wextra"]
@@ -69,7 +71,12 @@ def build(folder: Path) -> None:
     engine = [str(path) for path in sorted(SOURCES.glob("[!_]*.c"))]
     for name, more in (("bare", []), ("full", engine), ("load", engine)):
         command = [compiler, *FLAGS, f"-I{SOURCES}", "-o", str(folder / name)]
-        sources = [str(HERE / f"{name}.c"), *more, "-lm", "-lpthread"]
+        sources = [
+            str(HERE / f"{name}.c"),
+            *more,
+            *(f"-l{name}" for name in LIBRARIES),
+            "-lpthread",
+        ]
         subprocess.run([*command, *sources], check=True)
 
 

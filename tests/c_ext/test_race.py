@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from openturret.c_ext.engine_build import LIBRARIES
+
 if TYPE_CHECKING:
     from tests.c_ext.conftest import Bench
 
@@ -23,7 +25,10 @@ def build(folder: Path, sanitizer: str) -> Path:
     sources = [HERE / "race.c", *sorted(SOURCES.glob("[!_]*.c"))]
     command = [compiler, *FLAGS, f"-fsanitize={sanitizer}", f"-I{SOURCES}", "-o", str(program)]
     done = subprocess.run(
-        [*command, *sources, "-lm", "-lpthread"], capture_output=True, text=True, check=False
+        [*command, *sources, *(f"-l{name}" for name in LIBRARIES), "-lpthread"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return program
