@@ -3,6 +3,6 @@
 from setuptools import setup
 
 setup(
-    cffi_modules=["c_ext/engine_build.py:ffibuilder"],
+    cffi_modules=["c_ext/engine_build.py:builder"],
     options={"bdist_wheel": {"py_limited_api": "cp311"}},
 )

@@ -1,18 +1,9 @@
 """The media engine: RTP, jitter buffers, mixing and recording forks on one C thread."""
 
-from .engine import (
-    Bus,
-    Codec,
-    Device,
-    DeviceStats,
-    Engine,
-    ForkStats,
-    Leg,
-    LegStats,
-    Port,
-    Recording,
-    TickStats,
-)
+from .bus import Bus, Port
+from .codec import Codec
+from .device import Cleaning, Device, DeviceStats
+from .engine import Engine, Event, Happening, TickStats
 from .errors import (
     AddressInUseError,
     CapacityError,
@@ -20,13 +11,18 @@ from .errors import (
     EngineError,
     EngineStalledError,
     EngineStateError,
+    NotNegotiatedError,
     SettingError,
 )
+from .leg import Extras, Leg, LegStats, Security
+from .recording import ForkStats, Recording
+from .source import Source, Tone
 
 __all__ = [
     "AddressInUseError",
     "Bus",
     "CapacityError",
+    "Cleaning",
     "ClosedError",
     "Codec",
     "Device",
@@ -35,11 +31,18 @@ __all__ = [
     "EngineError",
     "EngineStalledError",
     "EngineStateError",
+    "Event",
+    "Extras",
     "ForkStats",
+    "Happening",
     "Leg",
     "LegStats",
+    "NotNegotiatedError",
     "Port",
     "Recording",
+    "Security",
     "SettingError",
+    "Source",
     "TickStats",
+    "Tone",
 ]

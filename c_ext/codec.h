@@ -37,19 +37,22 @@ typedef struct {
 } ot_codec_traits;
 
 typedef struct {
-    uint32_t bitrate_bps;  /* Opus only; 0: the codec's own choice */
-    uint8_t loss_percent;  /* Opus only: what the far end is expected to lose; with fec */
+    uint32_t bitrate_bps;  /* Opus only: 6000 to 510000; 0: 24, 32, 40 kbit/s at 8, 16, 48 kHz,
+                            * below which there is no room for fec */
+    uint8_t loss_percent;  /* Opus only: what the far end is expected to lose; 0 with fec: 10 */
     uint8_t fec;           /* Opus only: carry the packet before once more, at low rate */
     uint8_t dtx;           /* Opus only: let silence pass unsent */
 } ot_encoder_options;
 
 const ot_codec_traits *ot_codec_find(int codec); /* NULL: no such codec */
 
+/* `options` may be NULL.  EINVAL: no such codec, an option out of bounds, or Opus with a packet
+ * time other than 10 or 20 ms (it knows none of 30). */
 int ot_encoder_create(ot_encoder **encoder, int codec, uint32_t ptime_ms,
                       const ot_encoder_options *options);
 void ot_encoder_destroy(ot_encoder *encoder);
 /* Encodes a whole number of 10 ms frames (Opus: exactly a packet).  Returns octets, 0 when there
- * is nothing to send (DTX) or `room` is too small. */
+ * is nothing to send (DTX) or `room` is too small (Opus makes do with less: give it 480). */
 size_t ot_encoder_run(int codec, ot_encoder *encoder, uint8_t *code, size_t room,
                       const int16_t *pcm, size_t samples);
 
@@ -57,11 +60,15 @@ int ot_decoder_create(ot_decoder **decoder, int codec);
 void ot_decoder_destroy(ot_decoder *decoder);
 /* How many samples a payload holds, without decoding it; 0 when it is malformed. */
 size_t ot_decoder_samples(int codec, const uint8_t *code, size_t octets);
-/* Decodes a payload; returns samples, 0 when it is malformed or `room` samples do not suffice. */
+/* Decodes a payload; returns samples, 0 when it is malformed or `room` samples do not suffice.
+ * The longest packet of Opus holds 120 ms, whatever packet time was agreed on; stereo comes out
+ * as mono. */
 size_t ot_decoder_run(int codec, ot_decoder *decoder, int16_t *pcm, size_t room,
                       const uint8_t *code, size_t octets);
 /* What a lost packet of `samples` may have sounded like, by the codec's own means: Opus takes it
- * from the redundancy in `next` when there is some (octets > 0).  ENOTSUP: the codec has none. */
+ * from the redundancy in `next`, the packet right after it, when there is some (octets > 0), and
+ * continues what it heard otherwise.  Of several packets lost in a row, only the last has a
+ * `next`.  ENOTSUP: the codec has none; EINVAL: not a multiple of 2.5 ms up to 120. */
 int ot_decoder_conceal(int codec, ot_decoder *decoder, int16_t *pcm, size_t samples,
                        const uint8_t *next, size_t octets);
 

@@ -1,7 +1,7 @@
 /* The engine's thread: absolute ticks of 10 ms, and what one tick does, in order.
  *
- * A tick reads the far ends, takes the devices' samples, mixes the buses, sends the legs, feeds
- * the devices, and only then sends to the recorders.  It allocates nothing, takes no lock, logs
+ * A tick reads the far ends, takes the samples of devices and sources, mixes the buses, sends the
+ * legs, feeds the devices, and only then sends to the recorders.  It allocates nothing, takes no lock, logs
  * nothing and never waits.  A thread that wakes late runs the ticks it missed at once, so that no
  * sound is lost, up to OT_CATCH_UP_TICKS; what is later than that is skipped and counted, and the
  * RTP timestamps step over it.
@@ -30,7 +30,7 @@ enum {
     SECOND_NS = 1000000000
 };
 
-const int16_t ot_silence[OT_TICK_SAMPLES];
+const int16_t ot_silence[OT_TICK_SAMPLES_MAX];
 
 static const uint32_t LATENESS_BOUNDS_US[OT_LATENESS_BUCKETS] = {
     50, 100, 150, 250, 500, 1000, 2000, 5000, 10000, 20000, 50000, UINT32_MAX};
@@ -51,8 +51,25 @@ uint32_t ot_random(ot_engine *engine)
 
 void ot_retire(ot_engine *engine, ot_retired_kind kind, int value)
 {
-    ot_retired item = {kind, value};
+    ot_retired item = {.kind = kind, .value = value};
     ot_item_ring_push(&engine->retired, &item); /* sized for more than all commands can retire */
+}
+
+void ot_retire_memory(ot_engine *engine, ot_retired_kind kind, void *memory)
+{
+    ot_retired item = {.kind = kind, .memory = memory};
+
+    if (memory)
+        ot_item_ring_push(&engine->retired, &item);
+}
+
+void ot_tell(ot_engine *engine, ot_happening happening, uint32_t port, uint32_t value,
+             uint32_t duration_ms)
+{
+    ot_event event = {happening, port, value, duration_ms, engine->tick};
+
+    if (ot_item_ring_push(&engine->events, &event) != 0)
+        OT_ADD(engine->events_lost, 1);
 }
 
 void ot_apply_commands(ot_engine *engine)
@@ -91,24 +108,52 @@ static void warm_send(const struct ot_leg *leg)
 
 /* Kernel calls evict what the tick keeps warm, so receiving, computing and sending are each done
  * for all legs before the next begins. */
-static void hear(ot_engine *engine)
+static void hear_legs(ot_engine *engine)
 {
     const ot_active *legs = &engine->legs_active;
-    const ot_active *devices = &engine->devices_active;
 
     for (uint32_t i = 0; i < legs->count; i++) {
         warm_receive(leg_at(engine, i + 1));
-        ot_leg_receive(engine, &engine->legs[legs->slots[i]]);
+        ot_leg_receive(engine, &engine->legs[legs->slots[i]], legs->slots[i]);
     }
     for (uint32_t i = 0; i < legs->count; i++) {
         ot_jitter_warm(&leg_at(engine, i + 2)->jitter);
         ot_leg_speak(engine, &engine->legs[legs->slots[i]], legs->slots[i]);
-        engine->heard_any[legs->slots[i]] = 0;
+        engine->hearing[legs->slots[i]].parts = 0;
     }
-    for (uint32_t i = 0; i < devices->count; i++) {
-        ot_device_capture(engine, devices->slots[i]);
-        engine->heard_any[OT_LEGS_MAX + devices->slots[i]] = 0;
-    }
+    for (uint32_t i = 0; i < legs->count; i++)
+        ot_leg_meter(engine, &engine->legs[legs->slots[i]], legs->slots[i]);
+}
+
+static void hear_device(ot_engine *engine, uint32_t slot)
+{
+    struct ot_device *device = &engine->devices[slot];
+    ot_neighbours *neighbours = &engine->neighbours[slot];
+    uint32_t port = OT_FIRST_DEVICE + slot;
+    int16_t echo[OT_TICK_SAMPLES_MAX];
+
+    engine->said[port] = ot_device_capture(device, ot_echo_reference(engine, slot, echo));
+    engine->loudness[port] = ot_rate_energy(device->meters.capture_energy, engine->rates[port]);
+    engine->speaking[port] = (uint8_t)ot_activity_run(&neighbours->activity, device->said_energy,
+                                                      device->samples);
+    engine->hearing[port].parts = 0;
+    OT_SET(neighbours->speaks, engine->speaking[port]);
+}
+
+static void hear_source(ot_engine *engine, uint32_t slot)
+{
+    ot_source_speak(engine, &engine->sources[slot], OT_FIRST_SOURCE + slot);
+    engine->hearing[OT_FIRST_SOURCE + slot].parts = 0;
+}
+
+static void hear(ot_engine *engine)
+{
+    hear_legs(engine);
+    for (uint32_t i = 0; i < engine->devices_active.count; i++)
+        hear_device(engine, engine->devices_active.slots[i]);
+    for (uint32_t i = 0; i < engine->sources_active.count; i++)
+        hear_source(engine, engine->sources_active.slots[i]);
+    ot_convert_said(engine);
 }
 
 static void mix(ot_engine *engine)
@@ -117,9 +162,19 @@ static void mix(ot_engine *engine)
     const ot_active *recordings = &engine->recordings_active;
 
     for (uint32_t i = 0; i < buses->count; i++)
-        ot_bus_mix(engine, &engine->buses[buses->slots[i]], engine->sums[buses->slots[i]]);
+        ot_bus_mix(engine, &engine->buses[buses->slots[i]], engine->sums[buses->slots[i]],
+                   engine->local_sums[buses->slots[i]]);
+    ot_convert_heard(engine);
     for (uint32_t i = 0; i < recordings->count; i++)
         ot_recording_compose(engine, &engine->recordings[recordings->slots[i]]);
+}
+
+static void play_device(ot_engine *engine, uint32_t slot)
+{
+    ot_duck_gain duck = ot_duck_device(engine, slot);
+
+    ot_device_play(&engine->devices[slot],
+                   ot_heard(engine, OT_FIRST_DEVICE + slot, engine->out), duck.first, duck.last);
 }
 
 static void speak(ot_engine *engine)
@@ -129,7 +184,7 @@ static void speak(ot_engine *engine)
     for (uint32_t i = 0; i < legs->count; i++)
         ot_leg_compose(engine, &engine->legs[legs->slots[i]], legs->slots[i]);
     for (uint32_t i = 0; i < engine->devices_active.count; i++)
-        ot_device_play(engine, engine->devices_active.slots[i]);
+        play_device(engine, engine->devices_active.slots[i]);
     for (uint32_t i = 0; i < legs->count; i++) {
         warm_send(leg_at(engine, i + 1));
         ot_leg_send(engine, &engine->legs[legs->slots[i]]);
@@ -238,6 +293,7 @@ static void *run(void *argument)
         due_ns = skip_lost_ticks(engine, due_ns, woke_ns);
         ot_tick(engine, woke_ns);
         due_ns += TICK_NS;
+        ot_shield_align(engine->shield, due_ns);
         OT_ADD(engine->ticks.busy_ns, clock_ns() - woke_ns);
     }
     return NULL;
@@ -267,16 +323,24 @@ static int set_up(ot_engine *engine)
         error = ot_item_ring_init(&engine->commands, sizeof(ot_command), OT_COMMANDS);
     if (!error)
         error = ot_item_ring_init(&engine->retired, sizeof(ot_retired), OT_RETIREMENTS);
+    if (!error)
+        error = ot_item_ring_init(&engine->events, sizeof(ot_event), OT_EVENTS);
     if (error)
         return error;
     engine->epoll = epoll_create1(EPOLL_CLOEXEC);
-    return engine->epoll < 0 ? errno : pthread_mutex_init(&engine->mutex, NULL);
+    error = engine->epoll < 0 ? errno : ot_shield_create(&engine->shield);
+    if (!error)
+        error = pthread_mutex_init(&engine->mutex, NULL);
+    return error ? error : pthread_mutex_init(&engine->event_mutex, NULL);
 }
 
 static void tear_down(ot_engine *engine)
 {
+    if (engine->shield)
+        ot_shield_destroy(engine->shield);
     ot_item_ring_free(&engine->commands);
     ot_item_ring_free(&engine->retired);
+    ot_item_ring_free(&engine->events);
     ot_socket_close(engine->epoll);
     munmap(engine, sizeof(*engine));
 }
@@ -305,8 +369,10 @@ int ot_engine_start(ot_engine *engine, int realtime)
         engine->stopping = 0;
         error = pthread_create(&engine->thread, NULL, run, engine);
     }
-    if (!error)
+    if (!error) {
         engine->running = 1;
+        error = ot_shield_start(engine->shield, realtime);
+    }
     pthread_mutex_unlock(&engine->mutex);
     return error;
 }
@@ -317,8 +383,9 @@ int ot_engine_stop(ot_engine *engine)
     if (engine->running) {
         __atomic_store_n(&engine->stopping, 1, __ATOMIC_RELEASE);
         pthread_join(engine->thread, NULL);
+        ot_shield_stop(engine->shield);
         engine->running = 0;
-        engine->realtime = 0;
+        __atomic_store_n(&engine->realtime, 0, __ATOMIC_RELAXED);
     }
     pthread_mutex_unlock(&engine->mutex);
     return 0;
@@ -333,8 +400,11 @@ int ot_engine_step(ot_engine *engine, uint32_t ticks)
 {
     pthread_mutex_lock(&engine->mutex);
     int error = engine->running ? EALREADY : 0;
-    for (uint32_t i = 0; !error && i < ticks; i++)
+    for (uint32_t i = 0; !error && i < ticks; i++) {
+        ot_shield_step(engine->shield);
         ot_tick(engine, engine->now_ns + TICK_NS);
+        ot_shield_step(engine->shield);
+    }
     pthread_mutex_unlock(&engine->mutex);
     return error;
 }
@@ -344,5 +414,6 @@ void ot_engine_destroy(ot_engine *engine)
     ot_engine_stop(engine);
     ot_control_close_all(engine);
     pthread_mutex_destroy(&engine->mutex);
+    pthread_mutex_destroy(&engine->event_mutex);
     tear_down(engine);
 }

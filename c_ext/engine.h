@@ -1,9 +1,12 @@
-/* The media engine of a turret: RTP legs, devices, buses and recordings on one thread.
+/* The media engine of a turret: RTP legs, devices, sources, buses and recordings on one thread.
  *
- * Everything runs at 8 kHz, mono, 16 bit, in ticks of 10 ms (80 samples).  Control functions may
- * be called from any thread; they take a lock the tick never sees, allocate, and hand the result
- * to the tick through a ring.  Every function that can fail returns 0 or a positive errno.
- * Strings and buffers belong to the caller.
+ * Sound is 16 bit and goes in ticks of 10 ms, at 8, 16 or 48 kHz: a leg speaks at the rate of its
+ * codec, a device and a source at the rate they were opened with, and a bus mixes at its own.  A
+ * port on a bus of another rate is resampled there; on a bus of its own rate it never is.
+ *
+ * Control functions may be called from any thread; they take a lock the tick never sees, allocate,
+ * and hand the result to the tick through a ring.  Every function that can fail returns 0 or a
+ * positive errno.  Strings and buffers belong to the caller.
  */
 #ifndef OT_ENGINE_H
 #define OT_ENGINE_H
@@ -12,33 +15,39 @@
 #include <stdint.h>
 
 #include "codec.h"
+#include "tone.h"
 
 /* cdef: begin (engine_build.py reads from here) */
 
 enum {
-    OT_RATE_HZ = 8000,
+    OT_RATE_HZ = 8000, /* the narrowest rate; levels are told at it, whatever the port's */
     OT_TICK_MS = 10,
-    OT_TICK_SAMPLES = 80,
-    OT_LEGS_MAX = 128,
+    OT_TICK_SAMPLES = 80,      /* of a tick at 8 kHz */
+    OT_TICK_SAMPLES_MAX = 480, /* and at 48 kHz */
+    OT_LEGS_MAX = 256,
     OT_DEVICES_MAX = 32,
-    OT_PORTS_MAX = 160, /* legs first, then devices */
-    OT_BUSES_MAX = 128,
-    OT_RECORDINGS_MAX = 64,
+    OT_SOURCES_MAX = 32,
+    OT_PORTS_MAX = 320, /* legs first, then devices, then sources */
+    OT_BUSES_MAX = 160,
+    OT_RECORDINGS_MAX = 128,
     OT_TAPS_MAX = 64,
     OT_FORKS = 2,
-    OT_JITTER_TARGET_MS = 60,
-    OT_RAMP_TICKS = 2,     /* a gain moves to its new value over 20 ms */
-    OT_CATCH_UP_TICKS = 5, /* a thread that wakes later than this skips the rest */
+    OT_JITTER_MIN_MS = 60,  /* bounds of the delay that the jitter buffer aims at */
+    OT_JITTER_MAX_MS = 200,
+    OT_RAMP_TICKS = 2,      /* a gain moves to its new value over 20 ms */
+    OT_CATCH_UP_TICKS = 5,  /* a thread that wakes later than this skips the rest */
     OT_LATENESS_BUCKETS = 12,
-    OT_PAYLOAD_MAX = 480 /* 60 ms of G.711; longer RTP payloads are malformed to us */
+    OT_PAYLOAD_MAX = 1440, /* octets of an RTP payload; longer ones are malformed to us */
+    OT_REDUNDANCY_MAX = 2, /* older payloads that a packet of RFC 2198 carries once more */
+    OT_CLIP_SECONDS_MAX = 600
 };
 
 typedef struct ot_engine ot_engine;
 typedef struct ot_leg ot_leg;
 typedef struct ot_device ot_device;
 typedef struct ot_bus ot_bus;
+typedef struct ot_source ot_source;
 typedef struct ot_recording ot_recording;
-typedef struct ot_jitter ot_jitter;
 
 /* -- the engine ---------------------------------------------------------------------------- */
 
@@ -62,6 +71,7 @@ uint32_t ot_lateness_bound_us(uint32_t bucket); /* UINT32_MAX for the last */
 
 /* -- legs ---------------------------------------------------------------------------------- */
 
+/* What was negotiated with the far end.  A payload type of 0 in the optional part: not negotiated. */
 typedef struct {
     const char *address; /* dotted quad the far end sends from and listens on */
     uint16_t rtp_port;
@@ -71,6 +81,16 @@ typedef struct {
     uint8_t ptime_ms; /* 10, 20 or 30 */
     uint8_t send;
     uint8_t receive;
+    uint8_t event_type;     /* telephone events, RFC 4733, at the clock of the codec */
+    uint8_t noise_type;     /* comfort noise, RFC 3389: our silence is not sent either */
+    uint8_t redundant_type; /* redundant audio, RFC 2198 */
+    uint8_t redundancy;     /* older payloads in each of our packets, 0 to OT_REDUNDANCY_MAX */
+    uint8_t inband_digits;  /* look for DTMF in the sound that comes */
+    ot_encoder_options encoding;
+    uint8_t srtp_suite; /* ot_srtp_suite; 0: plain RTP */
+    uint8_t srtp_octets; /* of each master key with its salt */
+    const uint8_t *srtp_send;
+    const uint8_t *srtp_receive;
 } ot_leg_remote;
 
 typedef struct {
@@ -86,28 +106,43 @@ typedef struct {
     uint64_t packets_reordered;
     uint64_t packets_foreign;
     uint64_t packets_malformed;
-    uint64_t packets_other; /* well formed, but of another payload type */
+    uint64_t packets_other; /* well formed, but of a payload type that was not negotiated */
+    uint64_t packets_recovered;     /* holes that redundant audio filled */
+    uint64_t packets_unauthentic;   /* SRTP or SRTCP that does not verify, or came before */
     uint64_t concealed_frames;
+    uint64_t noise_frames;
     uint64_t resets; /* SSRC changes, sequence or timestamp jumps followed */
+    uint64_t collisions; /* of the far end's SSRC with ours: we took another */
     uint64_t jitter_us;
     uint64_t round_trip_us; /* 0: not known yet */
-    uint64_t receive_energy; /* sum of squares over a tick, smoothed */
+    uint64_t receive_energy; /* sum of squares over a tick at 8 kHz, smoothed */
     uint64_t transmit_energy;
+    uint64_t receive_active; /* somebody speaks */
+    uint64_t transmit_active;
     uint64_t receive_gap_max_ns;
     uint64_t send_gap_max_ns;
-    uint64_t buffered_samples;
+    uint64_t buffered_samples; /* at the rate of the codec */
+    uint64_t delay_target_ms;  /* what the jitter buffer aims at */
+    uint64_t digits_sent;
+    uint64_t digits_received;
     uint64_t reports_sent;
     uint64_t reports_received;
     uint64_t remote_fraction_lost; /* of 256 */
     uint64_t remote_packets_lost;
-    uint64_t remote_jitter;   /* in samples */
+    uint64_t remote_jitter; /* in units of the RTP clock */
     uint64_t remote_ssrc;
+    uint64_t ssrc; /* ours, now */
+    uint64_t mos_q8; /* listening quality of what is heard, in 1/256 MOS; 0: not known yet */
+    uint64_t remote_mos_q8; /* as the far end says in RTCP XR */
     uint64_t bye_received;
 } ot_leg_stats;
 
 int ot_leg_open(ot_leg **leg, ot_engine *engine, const char *address, uint16_t rtp_port,
                 int codec, uint32_t ptime_ms);
 int ot_leg_connect(ot_leg *leg, const ot_leg_remote *remote);
+/* Dials a digit: events 0 to 16 of RFC 4733; ENOTSUP when they were not negotiated.  What comes
+ * while 32 wait is dropped. */
+int ot_leg_dial(ot_leg *leg, uint32_t event, uint32_t duration_ms);
 int ot_leg_reset_gaps(ot_leg *leg);
 int ot_leg_read(ot_leg *leg, ot_leg_stats *stats);
 uint32_t ot_leg_port(const ot_leg *leg); /* the name a bus knows it by */
@@ -125,23 +160,55 @@ typedef struct {
     uint64_t playback_overruns;
     uint64_t capture_energy;
     uint64_t playback_energy;
+    uint64_t capture_active;
+    int64_t drift_ppb; /* how much faster than ours the device's clock is, in 10^-9 */
 } ot_device_stats;
 
-int ot_device_open(ot_device **device, ot_engine *engine, uint32_t capture_ms,
+typedef struct {
+    uint8_t echo;          /* take out what the unit's loudspeakers play */
+    uint8_t gain_control;
+    uint8_t noise_db;      /* how much steady noise is taken out; 0: none */
+    uint16_t tail_ms;      /* the longest echo, 10 to 500 */
+} ot_voice_options;
+
+int ot_device_open(ot_device **device, ot_engine *engine, uint32_t rate_hz, uint32_t capture_ms,
                    uint32_t playback_ms);
 uint32_t ot_device_port(const ot_device *device);
 /* One thread writes and one reads.  Write returns the samples taken; read always fills pcm. */
 uint32_t ot_device_write(ot_device *device, const int16_t *pcm, uint32_t samples);
 void ot_device_read(ot_device *device, int16_t *pcm, uint32_t samples);
+/* Gates without a click: 1 closes the microphone, or the earpiece. */
+int ot_device_mute(ot_device *device, int capture, int playback);
+/* Its own microphone in its own earpiece; -INFINITY: none, at most 0 dB. */
+int ot_device_sidetone(ot_device *device, float gain_db);
+/* Lowers what it plays while one of the ports speaks; no ports: never.  Depth 0 to 60 dB. */
+int ot_device_duck(ot_device *device, const uint32_t *ports, uint32_t count, float depth_db,
+                   uint32_t hold_ms, uint32_t release_ms);
+/* Cleans its microphone.  The echo is that of the devices listed, at the same rate: itself for a
+ * speakerphone, the loudspeakers around it for a gooseneck. */
+int ot_device_clean(ot_device *device, const ot_voice_options *options, const uint32_t *ports,
+                    uint32_t count);
 int ot_device_stats_read(ot_device *device, ot_device_stats *stats);
 int ot_device_close(ot_device *device);
 
+/* -- sources: what speaks without a far end or a microphone -------------------------------- */
+
+int ot_source_open(ot_source **source, ot_engine *engine, uint32_t rate_hz);
+uint32_t ot_source_port(const ot_source *source);
+/* A tone or a clip takes the place of what it said before; both fade in and out. */
+int ot_source_tone(ot_source *source, const ot_tone_spec *tone);
+int ot_source_clip(ot_source *source, const int16_t *pcm, uint32_t samples,
+                   uint32_t times); /* 0: for ever */
+int ot_source_stop(ot_source *source);
+int ot_source_close(ot_source *source);
+
 /* -- buses --------------------------------------------------------------------------------- */
 
-int ot_bus_open(ot_bus **bus, ot_engine *engine);
+int ot_bus_open(ot_bus **bus, ot_engine *engine, uint32_t rate_hz);
 /* Gains in dB, at most +20; -INFINITY: not talking, not listening.  Joining again changes the gains. */
 int ot_bus_join(ot_bus *bus, uint32_t port, float talk_db, float listen_db);
 int ot_bus_leave(ot_bus *bus, uint32_t port);
+int ot_bus_loudest(ot_bus *bus, uint32_t count); /* only so many are mixed; 0: all */
 int ot_bus_close(ot_bus *bus);
 
 /* -- recordings ---------------------------------------------------------------------------- */
@@ -153,14 +220,16 @@ typedef struct {
     uint64_t send_errors;
     uint64_t last_errno;
     uint64_t first_sequence; /* of the first packet this fork sent */
-    uint64_t last_sequence;
+    uint64_t last_sequence;  /* counts on past 65535: the wire has its low 16 bits */
     uint64_t reports_received;
     uint64_t remote_fraction_lost;
     uint64_t round_trip_us;
     uint64_t active;
 } ot_fork_stats;
 
-int ot_recording_open(ot_recording **recording, ot_engine *engine, int codec, uint32_t ptime_ms);
+/* Stereo has what the far ends say on the left and what the unit says on the right. */
+int ot_recording_open(ot_recording **recording, ot_engine *engine, int codec, uint32_t ptime_ms,
+                      int stereo);
 uint32_t ot_recording_ssrc(const ot_recording *recording);
 int ot_recording_tap(ot_recording *recording, ot_bus *bus);
 int ot_recording_untap(ot_recording *recording, ot_bus *bus);
@@ -170,6 +239,26 @@ int ot_recording_fork(ot_recording *recording, uint32_t index, const char *addre
 int ot_recording_unfork(ot_recording *recording, uint32_t index);
 int ot_recording_read(ot_recording *recording, uint32_t index, ot_fork_stats *stats);
 int ot_recording_close(ot_recording *recording);
+
+/* -- events: what happened in the tick that somebody should know ------------------------------ */
+
+typedef enum {
+    OT_DIGIT_BEGAN = 1, /* value: the event of RFC 4733 */
+    OT_DIGIT_ENDED = 2, /* duration_ms is how long it was held */
+    OT_DIGIT_HEARD = 3, /* in the sound; value: its character */
+    OT_SOURCE_ENDED = 4
+} ot_happening;
+
+typedef struct {
+    uint32_t happening; /* ot_happening */
+    uint32_t port;
+    uint32_t value;
+    uint32_t duration_ms;
+    uint64_t tick;
+} ot_event;
+
+int ot_engine_next_event(ot_engine *engine, ot_event *event); /* EAGAIN: nothing happened */
+uint64_t ot_engine_events_lost(ot_engine *engine);            /* because nobody asked in time */
 
 /* -- pure functions: what the tick is made of ----------------------------------------------- */
 
@@ -201,39 +290,6 @@ typedef struct {
 } ot_rtp;
 
 int ot_rtp_parse(ot_rtp *packet, const uint8_t *data, size_t octets); /* EBADMSG: not RTP */
-
-typedef struct {
-    uint32_t sender_ssrc;
-    uint32_t ntp_middle;      /* of the sender report; 0 when there was none */
-    uint32_t last_report;     /* LSR that the far end returns to us */
-    uint32_t delay_since;     /* DLSR, 1/65536 s */
-    uint32_t jitter;
-    int32_t packets_lost;
-    uint8_t fraction_lost;
-    uint8_t has_block;        /* a report block about our SSRC was present */
-    uint8_t bye;
-} ot_rtcp;
-
-/* Reads a compound packet as far as it concerns `ssrc`; EBADMSG when any part lies. */
-int ot_rtcp_parse(ot_rtcp *report, const uint8_t *data, size_t octets, uint32_t ssrc);
-
-typedef enum {
-    OT_PUT_STORED = 0,
-    OT_PUT_DUPLICATE = 1,
-    OT_PUT_LATE = 2,
-    OT_PUT_REORDERED = 3, /* stored */
-    OT_PUT_PROBATION = 4, /* a jump: believed when the next packet agrees */
-    OT_PUT_RESET = 5      /* a jump was followed; stored */
-} ot_put;
-
-typedef enum { OT_GET_SILENCE = 0, OT_GET_VOICE = 1, OT_GET_CONCEALED = 2 } ot_get;
-
-/* The jitter buffer has no clock: one ot_jitter_get is 10 ms. */
-int ot_jitter_create(ot_jitter **jitter, int codec, uint32_t target_ms);
-void ot_jitter_destroy(ot_jitter *jitter);
-int ot_jitter_put(ot_jitter *jitter, const ot_rtp *packet, const uint8_t *payload);
-int ot_jitter_get(ot_jitter *jitter, int16_t *pcm); /* writes OT_TICK_SAMPLES */
-uint32_t ot_jitter_buffered(const ot_jitter *jitter); /* samples between play-out and newest */
 
 /* cdef: end */
 

@@ -6,6 +6,7 @@ Run as a script it builds the module in place, beside this file.  Two variables 
 """
 
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -19,20 +20,29 @@ HERE = Path(__file__).resolve().parent if __name__ == "__main__" else Path(__fil
 SANITIZE = os.environ.get("OPENTURRET_SANITIZE", "")
 WERROR = os.environ.get("OPENTURRET_WERROR", "")
 LIBRARIES = ["m", "opus", "spandsp", "speexdsp", "srtp2"]
-SOURCES = sorted(HERE.glob("[!_]*.c"))
 BEGIN, END = "/* cdef: begin", "/* cdef: end */"
 
 
-def public_headers() -> list[Path]:
-    """Returns the headers that declare something for Python, the engine's first."""
-    first = HERE / "engine.h"
-    others = (path for path in sorted(HERE.glob("*.h")) if path != first)
-    return [first, *(path for path in others if BEGIN in path.read_text())]
+def public_headers(folder: Path = HERE) -> list[Path]:
+    """Returns the headers that declare something for Python, each after those it includes."""
+    found: list[Path] = []
+    for path in sorted(folder.glob("*.h")):
+        _add_header(path, found)
+    return [path for path in found if BEGIN in path.read_text()]
 
 
-def declarations() -> str:
-    """Returns the parts of the public headers that cffi understands."""
-    parts = (path.read_text().partition(BEGIN)[2].partition(END)[0] for path in public_headers())
+def _add_header(path: Path, found: list[Path]) -> None:
+    if path in found or not path.exists():
+        return
+    for included in re.findall(r'^#include "(.+)"', path.read_text(), flags=re.MULTILINE):
+        _add_header(path.parent / included, found)
+    found.append(path)
+
+
+def declarations(folder: Path = HERE) -> str:
+    """Returns the parts of a folder's public headers that cffi understands."""
+    texts = (path.read_text() for path in public_headers(folder))
+    parts = (text.partition(BEGIN)[2].partition(END)[0] for text in texts)
     return "\n".join(f"/*{part}" for part in parts)
 
 
@@ -46,26 +56,29 @@ def compile_flags() -> list[str]:
     return flags
 
 
-ffibuilder = FFI()
-ffibuilder.cdef(declarations())
-ffibuilder.set_source(
-    "openturret.c_ext._engine",
-    "\n".join(f'#include "{header.name}"' for header in public_headers()),
-    sources=[source.as_posix() for source in SOURCES],
-    include_dirs=[HERE.as_posix()],
-    depends=[header.as_posix() for header in sorted(HERE.glob("*.h"))],
-    define_macros=[("_GNU_SOURCE", "1")],
-    libraries=LIBRARIES,
-    extra_compile_args=compile_flags(),
-    extra_link_args=[f"-fsanitize={SANITIZE}"] if SANITIZE else [],
-    py_limited_api=True,
-)
+def builder() -> FFI:
+    """Returns what cffi compiles; setuptools calls this.  The sources are beside this file."""
+    made = FFI()
+    made.cdef(declarations())
+    made.set_source(
+        "openturret.c_ext._engine",
+        "\n".join(f'#include "{header.name}"' for header in public_headers()),
+        sources=[source.as_posix() for source in sorted(HERE.glob("[!_]*.c"))],
+        include_dirs=[HERE.as_posix()],
+        depends=[header.as_posix() for header in sorted(HERE.glob("*.h"))],
+        define_macros=[("_GNU_SOURCE", "1")],
+        libraries=LIBRARIES,
+        extra_compile_args=compile_flags(),
+        extra_link_args=[f"-fsanitize={SANITIZE}"] if SANITIZE else [],
+        py_limited_api=True,
+    )
+    return made
 
 
 def build_into(folder: Path) -> Path:
     """Compiles the module and leaves only ``_engine.abi3.so`` in `folder`."""
     with tempfile.TemporaryDirectory() as build:
-        built = ffibuilder.compile(build, target="openturret/c_ext/_engine.abi3.so")
+        built = builder().compile(build, target="openturret/c_ext/_engine.abi3.so")
         target = folder / "_engine.abi3.so"
         partial = target.with_suffix(".partial")
         shutil.copy2(built, partial)

@@ -14,7 +14,7 @@ from pycparser import c_ast, c_parser
 
 from .engine_build import declarations
 
-STUB = Path(__file__).parent / "_engine.pyi"
+HERE = Path(__file__).parent
 PRELUDE = "".join(
     f"typedef {kind} {name};"
     for name, kind in {
@@ -23,11 +23,11 @@ PRELUDE = "".join(
         "int64_t": "long", "uint64_t": "unsigned long", "size_t": "unsigned long",
     }.items()
 )  # fmt: skip
-ARRAYS = ("uint8_t", "int16_t", "int32_t", "uint64_t", "float")
+ARRAYS = ("uint8_t", "int16_t", "uint32_t", "int32_t", "uint64_t", "float")
 HEAD = '''"""Generated from the public headers by engine_stub.py: do not edit."""
 
 from collections.abc import Callable
-from typing import Generic, Literal, TypeVar, overload
+from typing import Any, Generic, Literal, TypeVar, overload
 
 from _typeshed import ReadableBuffer
 
@@ -51,7 +51,7 @@ class Numbers(CData):
 
 '''
 FFI = """class _Ffi:
-    NULL: CData
+    NULL: Any
     @staticmethod
     def gc(cdata: T, destructor: Callable[[T], None]) -> T: ...
     @staticmethod
@@ -170,10 +170,10 @@ class Header:
         return f"    @staticmethod\n    def {node.name}({listed}) -> {result}: ...\n"
 
 
-def stub() -> str:
-    """Returns the text of ``_engine.pyi``."""
-    return "".join(Header(declarations()).lines())
+def stub(folder: Path = HERE) -> str:
+    """Returns the text of ``_engine.pyi`` for the headers in a folder."""
+    return "".join(Header(declarations(folder)).lines())
 
 
 if __name__ == "__main__":
-    STUB.write_text(stub())
+    (HERE / "_engine.pyi").write_text(stub())

@@ -6,6 +6,7 @@ EngineError (OSError)
 ├── ClosedError           the object was closed, or belongs to another engine
 ├── EngineStateError      started twice, or stepped while its thread runs
 ├── EngineStalledError    the engine's thread has not answered for a second
+├── NotNegotiatedError    the far end did not agree to it
 └── SettingError          an address, port, codec, packet time or gain out of bounds
 """
 
@@ -36,3 +37,7 @@ class EngineStalledError(EngineError):
 
 class SettingError(EngineError, ValueError):
     """An address, port, codec, packet time or gain is out of bounds."""
+
+
+class NotNegotiatedError(EngineError):
+    """The far end did not agree to it: telephone events, for one."""

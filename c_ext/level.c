@@ -7,18 +7,14 @@
 static const double FLOOR_DBFS = -127.0;
 static const double FULL_SCALE_SQUARE = 32768.0 * 32768.0;
 
-OT_BODY uint64_t ot_k_energy_body(const int16_t *pcm, size_t n)
+uint64_t ot_k_energy_base(const int16_t *pcm, size_t n)
 {
     uint64_t energy = 0;
 
-    for (size_t i = 0; i < n; i++) {
-        int32_t sample = pcm[i];
-        energy += (uint32_t)(sample * sample);
-    }
+    for (size_t i = 0; i < n; i++)
+        energy += ot_square(pcm[i]);
     return energy;
 }
-
-OT_VARIANTS(uint64_t, ot_k_energy, (const int16_t *pcm, size_t n), (pcm, n))
 
 uint64_t ot_energy(const int16_t *pcm, size_t samples)
 {

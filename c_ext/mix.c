@@ -1,157 +1,166 @@
 /* Mixing: one shared sum in 32 bits, minus what the listener said, saturated once. */
-#include <errno.h>
-#include <string.h>
-
 #include "engine.h"
 #include "kernels.h"
+#include "pcm.h"
 
-#define OT_CHUNK_SAMPLES 256 /* the shared sum of ot_mix_minus_self lives on the stack */
+#define OT_CHUNK_SAMPLES 256 /* the shared sum of the plain mix lives on the stack */
 
-/* Twice full scale: however many ports and buses are joined, no 32-bit sum can overflow. */
-static const float SCALED_MAX = 65536.0F;
-
-OT_BODY int16_t saturate(int32_t value)
-{
-    value = value > INT16_MAX ? INT16_MAX : value;
-    return (int16_t)(value < INT16_MIN ? INT16_MIN : value);
-}
-
-OT_BODY void k_set16_body(int32_t *sum, const int16_t *pcm, size_t n)
+OT_BODY void ot_k_set16_body(int32_t *sum, const int16_t *pcm, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         sum[i] = pcm[i];
 }
 
-OT_BODY void k_add16_body(int32_t *sum, const int16_t *pcm, size_t n)
+OT_BODY void ot_k_add16_body(int32_t *sum, const int16_t *pcm, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         sum[i] += pcm[i];
 }
 
-OT_BODY void k_add32_body(int32_t *sum, const int32_t *pcm, size_t n)
+OT_BODY void ot_k_add32_body(int32_t *sum, const int32_t *pcm, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         sum[i] += pcm[i];
 }
 
-OT_BODY void k_less16_body(int32_t *out, const int32_t *sum, const int16_t *own, size_t n)
+OT_BODY void ot_k_less16_body(int32_t *out, const int32_t *sum, const int16_t *own, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         out[i] = sum[i] - own[i];
 }
 
-OT_BODY void k_less32_body(int32_t *out, const int32_t *sum, const int32_t *own, size_t n)
+OT_BODY void ot_k_less32_body(int32_t *out, const int32_t *sum, const int32_t *own, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         out[i] = sum[i] - own[i];
 }
 
-OT_BODY void k_scale_body(int32_t *out, const int32_t *in, float first, float last, size_t n)
+OT_BODY void ot_k_interleave_body(int16_t *both, const int16_t *left, const int16_t *right,
+                                  size_t n)
 {
-    float step = n ? (last - first) / (float)n : 0.0F;
-
     for (size_t i = 0; i < n; i++) {
-        float scaled = (float)in[i] * (first + step * (float)(int32_t)(i + 1));
-        scaled = scaled > SCALED_MAX ? SCALED_MAX : scaled;
-        scaled = scaled < -SCALED_MAX ? -SCALED_MAX : scaled;
-        out[i] = (int32_t)(scaled + (scaled < 0.0F ? -0.5F : 0.5F));
+        both[2 * i] = left[i];
+        both[2 * i + 1] = right[i];
     }
 }
 
-OT_BODY void k_saturate_body(int16_t *out, const int32_t *in, size_t n)
+OT_BODY void ot_k_deinterleave_body(int16_t *left, int16_t *right, const int16_t *both, size_t n)
 {
-    for (size_t i = 0; i < n; i++)
-        out[i] = saturate(in[i]);
-}
-
-OT_BODY void k_minus_self_body(int16_t *out, const int32_t *sum, const int16_t *own, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        out[i] = saturate(sum[i] - own[i]);
-}
-
-OT_VARIANTS(static void, k_set16, (int32_t * sum, const int16_t *pcm, size_t n), (sum, pcm, n))
-OT_VARIANTS(static void, k_add16, (int32_t * sum, const int16_t *pcm, size_t n), (sum, pcm, n))
-OT_VARIANTS(static void, k_add32, (int32_t * sum, const int32_t *pcm, size_t n), (sum, pcm, n))
-OT_VARIANTS(static void, k_less16, (int32_t * out, const int32_t *sum, const int16_t *own, size_t n),
-                (out, sum, own, n))
-OT_VARIANTS(static void, k_less32, (int32_t * out, const int32_t *sum, const int32_t *own, size_t n),
-                (out, sum, own, n))
-OT_VARIANTS(static void, k_scale, (int32_t * out, const int32_t *in, float first, float last, size_t n),
-                (out, in, first, last, n))
-OT_VARIANTS(static void, k_saturate, (int16_t * out, const int32_t *in, size_t n), (out, in, n))
-OT_VARIANTS(static void, k_minus_self, (int16_t * out, const int32_t *sum, const int16_t *own, size_t n),
-                (out, sum, own, n))
-
-#define TABLE(suffix)                                                                              \
-    {                                                                                              \
-        .name = #suffix, .set16 = k_set16_##suffix, .add16 = k_add16_##suffix,                     \
-        .add32 = k_add32_##suffix, .less16 = k_less16_##suffix, .less32 = k_less32_##suffix,       \
-        .scale = k_scale_##suffix, .saturate = k_saturate_##suffix,                                \
-        .minus_self = k_minus_self_##suffix, .energy = ot_k_energy_##suffix,                       \
-        .ulaw_encode = ot_k_ulaw_encode_##suffix, .ulaw_decode = ot_k_ulaw_decode_##suffix,        \
-        .alaw_encode = ot_k_alaw_encode_##suffix, .alaw_decode = ot_k_alaw_decode_##suffix,        \
+    for (size_t i = 0; i < n; i++) {
+        left[i] = both[2 * i];
+        right[i] = both[2 * i + 1];
     }
-
-static const ot_kernels VARIANTS[] = {
-    TABLE(base),
-#if OT_HAVE_AVX2
-    TABLE(avx2),
-#endif
-};
-
-const ot_kernels *ot_kernel = &VARIANTS[0];
-
-uint32_t ot_cpu_variants(void)
-{
-#if OT_HAVE_AVX2
-    __builtin_cpu_init();
-    return __builtin_cpu_supports("avx2") ? 2 : 1;
-#else
-    return 1;
-#endif
 }
 
-const char *ot_cpu_name(uint32_t variant)
+OT_VARIANTS(void, ot_k_set16, (int32_t * sum, const int16_t *pcm, size_t n), (sum, pcm, n))
+OT_VARIANTS(void, ot_k_add16, (int32_t * sum, const int16_t *pcm, size_t n), (sum, pcm, n))
+OT_VARIANTS(void, ot_k_add32, (int32_t * sum, const int32_t *pcm, size_t n), (sum, pcm, n))
+OT_VARIANTS(void, ot_k_less16, (int32_t * out, const int32_t *sum, const int16_t *own, size_t n),
+            (out, sum, own, n))
+OT_VARIANTS(void, ot_k_less32, (int32_t * out, const int32_t *sum, const int32_t *own, size_t n),
+            (out, sum, own, n))
+OT_VARIANTS(void, ot_k_interleave,
+            (int16_t * both, const int16_t *left, const int16_t *right, size_t n),
+            (both, left, right, n))
+OT_VARIANTS(void, ot_k_deinterleave,
+            (int16_t * left, int16_t *right, const int16_t *both, size_t n),
+            (left, right, both, n))
+
+/* -- the plain form of what simd_kernels.h does with vectors --------------------------------- */
+
+void ot_k_scale_base(int32_t *out, const int32_t *in, float first, float last, size_t n)
 {
-    return variant < ot_cpu_variants() ? VARIANTS[variant].name : NULL;
+    float step = ot_gain_step(first, last, n);
+
+    for (size_t i = 0; i < n; i++)
+        out[i] = ot_scaled(in[i], ot_gain_at(first, step, i));
 }
 
-int ot_cpu_select(uint32_t variant)
+void ot_k_gain16_base(int16_t *out, const int16_t *in, float first, float last, size_t n)
 {
-    if (variant >= ot_cpu_variants())
-        return EINVAL;
-    ot_kernel = &VARIANTS[variant];
-    return 0;
+    float step = ot_gain_step(first, last, n);
+
+    for (size_t i = 0; i < n; i++)
+        out[i] = ot_saturated(ot_scaled(in[i], ot_gain_at(first, step, i)));
 }
 
-__attribute__((constructor)) static void select_best(void)
+void ot_k_saturate_base(int16_t *out, const int32_t *in, size_t n)
 {
-    ot_cpu_select(ot_cpu_variants() - 1);
+    for (size_t i = 0; i < n; i++)
+        out[i] = ot_saturated(in[i]);
+}
+
+void ot_k_minus_self_base(int16_t *out, const int32_t *sum, const int16_t *own, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        out[i] = ot_saturated(sum[i] - own[i]);
+}
+
+void ot_k_minus_self32_base(int16_t *out, const int32_t *sum, const int32_t *own, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        out[i] = ot_saturated(sum[i] - own[i]);
 }
 
 static void mix_chunk(int16_t *out, const int16_t *sources, size_t count, size_t stride, size_t n)
 {
     int32_t sum[OT_CHUNK_SAMPLES];
 
-    ot_kernel->set16(sum, sources, n);
+    ot_k_set16_base(sum, sources, n);
     for (size_t i = 1; i < count; i++)
-        ot_kernel->add16(sum, sources + i * stride, n);
+        ot_k_add16_base(sum, sources + i * stride, n);
     for (size_t i = 0; i < count; i++)
-        ot_kernel->minus_self(out + i * stride, sum, sources + i * stride, n);
+        ot_k_minus_self_base(out + i * stride, sum, sources + i * stride, n);
 }
+
+void ot_k_mix_base(int16_t *out, const int16_t *sources, size_t count, size_t stride, size_t n)
+{
+    for (size_t at = 0; count != 0 && at < n; at += OT_CHUNK_SAMPLES) {
+        size_t left = n - at;
+        mix_chunk(out + at, sources + at, count, stride,
+                  left < OT_CHUNK_SAMPLES ? left : OT_CHUNK_SAMPLES);
+    }
+}
+
+/* -- for everyone -------------------------------------------------------------------------- */
 
 void ot_mix_minus_self(int16_t *out, const int16_t *sources, size_t count, size_t samples)
 {
-    if (count == 0)
-        return;
-    for (size_t at = 0; at < samples; at += OT_CHUNK_SAMPLES) {
-        size_t n = samples - at < OT_CHUNK_SAMPLES ? samples - at : OT_CHUNK_SAMPLES;
-        mix_chunk(out + at, sources + at, count, samples, n);
-    }
+    if (count != 0)
+        ot_kernel->mix(out, sources, count, samples, samples);
 }
 
 void ot_scale(int32_t *out, const int32_t *in, float first, float last, size_t samples)
 {
     ot_kernel->scale(out, in, first, last, samples);
+}
+
+void ot_gain(int16_t *out, const int16_t *in, float first, float last, size_t samples)
+{
+    ot_kernel->gain16(out, in, first, last, samples);
+}
+
+void ot_saturate(int16_t *out, const int32_t *in, size_t samples)
+{
+    ot_kernel->saturate(out, in, samples);
+}
+
+void ot_minus_self(int16_t *out, const int32_t *sum, const int16_t *own, size_t samples)
+{
+    ot_kernel->minus_self(out, sum, own, samples);
+}
+
+void ot_minus_self32(int16_t *out, const int32_t *sum, const int32_t *own, size_t samples)
+{
+    ot_kernel->minus_self32(out, sum, own, samples);
+}
+
+void ot_interleave(int16_t *both, const int16_t *left, const int16_t *right, size_t samples)
+{
+    ot_kernel->interleave(both, left, right, samples);
+}
+
+void ot_deinterleave(int16_t *left, int16_t *right, const int16_t *both, size_t samples)
+{
+    ot_kernel->deinterleave(left, right, both, samples);
 }

@@ -11,7 +11,8 @@ enum {
     REPORT_TICKS = 500,      /* 5 s, drawn from 0.5 to 1.5 of it (RFC 3550 section 6.3.1) */
     FIRST_REPORT_TICKS = 50, /* unicast may be early (section 6.2) */
     EVENTS_MAX = 32,
-    STRANGERS_PER_TICK = 16 /* read from one door in one tick */
+    STRANGERS_PER_TICK = 16, /* read from one door in one tick */
+    DEVICE_MS = 80 /* both rings of a device, half full */
 };
 
 static const uint64_t UNIX_EPOCH_NTP = 2208988800ULL;
@@ -43,11 +44,13 @@ static void schedule_next(ot_engine *engine, ot_reports *reports)
     reports->due_tick = engine->tick + REPORT_TICKS / 2 + ot_random(engine) % REPORT_TICKS;
 }
 
-static int send_report(const ot_reports *reports, const ot_report *report)
+static int send_report(const ot_reports *reports, ot_shield_slot *shield, const ot_report *report)
 {
     uint8_t data[OT_RTCP_MAX];
     size_t octets = ot_rtcp_write(data, report);
 
+    if (shield)
+        return ot_shield_send_report(shield, data, octets);
     return sendto(reports->fd, data, octets, MSG_DONTWAIT | MSG_NOSIGNAL,
                   (const struct sockaddr *)&reports->remote, sizeof(reports->remote)) >= 0;
 }
@@ -83,10 +86,40 @@ static void fill_reception(ot_report *report, struct ot_leg *leg)
         return;
     report->remote_ssrc_known = 1;
     report->remote_ssrc = leg->jitter.ssrc;
-    report->highest_sequence = leg->jitter.cycles + leg->jitter.highest_sequence;
+    report->highest_sequence = ot_jitter_highest(&leg->jitter);
     report->jitter = leg->jitter_q4 >> 4;
     fill_loss(report, leg);
     fill_delay(report, &leg->reports);
+    report->last_reference = leg->reports.last_reference;
+    if (report->last_reference)
+        report->delay_reference =
+            (uint32_t)((report->ntp - leg->reports.last_reference_ntp) >> 16);
+}
+
+/* RFC 3611 section 4.7, and how it will have sounded. */
+static void fill_metrics(ot_report *report, struct ot_leg *leg, ot_voip_metrics *metrics)
+{
+    uint64_t trip_ms = leg->stats.round_trip_us / 1000;
+    uint32_t packet_ms = leg->stream.ptime_ticks * OT_TICK_MS;
+    uint32_t target_ms = (uint32_t)leg->stats.delay_target_ms;
+    ot_quality_setup setup = {
+        .codec = leg->codec,
+        .ssrc = leg->jitter.ssrc,
+        .packet_ms = (uint16_t)packet_ms,
+        .round_trip_ms = (uint16_t)(trip_ms > UINT16_MAX ? UINT16_MAX : trip_ms),
+        .end_system_delay_ms = (uint16_t)(target_ms + packet_ms + DEVICE_MS),
+        .jitter_nominal_ms = (uint16_t)target_ms,
+        .jitter_maximum_ms = (uint16_t)target_ms,
+        .jitter_absolute_ms = OT_JITTER_MAX_MS,
+        .echo_return_loss_db = OT_METRIC_UNKNOWN,
+        .receiver = OT_PLC_STANDARD | OT_JITTER_ADAPTIVE,
+    };
+
+    if (!report->remote_ssrc_known)
+        return;
+    ot_quality_report(&leg->quality, &setup, metrics);
+    report->metrics = metrics;
+    OT_SET(leg->stats.mos_q8, metrics->mos_lq == OT_METRIC_UNKNOWN ? 0 : metrics->mos_lq * 256U / 10);
 }
 
 /* Who has sent nothing for two reports says what it receives, no more (RFC 3550 section 6.4). */
@@ -105,17 +138,35 @@ void ot_leg_report(ot_engine *engine, struct ot_leg *leg, int bye)
         .ssrc = leg->stream.ssrc,
         .ntp = ot_ntp_now(),
         .timestamp = ot_stream_timestamp(&leg->stream, engine->tick),
-        .packets_sent = (uint32_t)leg->stats.packets_sent,
-        .octets_sent = (uint32_t)leg->stats.octets_sent,
+        .packets_sent = (uint32_t)(leg->stats.packets_sent - leg->reports.packets_before),
+        .octets_sent = (uint32_t)(leg->stats.octets_sent - leg->reports.octets_before),
         .sender = is_sender(&leg->reports, leg->stats.packets_sent),
         .bye = (uint8_t)bye,
         .cname = engine->cname,
     };
 
+    ot_voip_metrics metrics;
+
     fill_reception(&report, leg);
-    if (send_report(&leg->reports, &report))
+    fill_metrics(&report, leg, &metrics);
+    report.reference = !report.sender;
+    if (send_report(&leg->reports, leg->shield, &report))
         OT_ADD(leg->stats.reports_sent, 1);
     schedule_next(engine, &leg->reports);
+}
+
+/* Our SSRC is somebody else's too: say goodbye to it and take another. */
+void ot_leg_collide(ot_engine *engine, struct ot_leg *leg)
+{
+    ot_leg_report(engine, leg, 1);
+    leg->stream.ssrc = ot_random(engine);
+    leg->stream.sequence = ot_random(engine) & 0x7FFF;
+    leg->stream.timestamp_base = ot_random(engine);
+    leg->reports.packets_before = leg->stats.packets_sent;
+    leg->reports.octets_before = leg->stats.octets_sent;
+    leg->marked = 1;
+    OT_SET(leg->stats.ssrc, leg->stream.ssrc);
+    OT_ADD(leg->stats.collisions, 1);
 }
 
 void ot_fork_report(ot_engine *engine, struct ot_recording *recording, ot_fork *fork, int bye)
@@ -131,7 +182,7 @@ void ot_fork_report(ot_engine *engine, struct ot_recording *recording, ot_fork *
         .cname = engine->cname,
     };
 
-    send_report(&fork->reports, &report);
+    send_report(&fork->reports, NULL, &report);
     schedule_next(engine, &fork->reports);
 }
 
@@ -149,11 +200,11 @@ static uint64_t arrival_ntp(struct msghdr *message)
     return ot_ntp_now();
 }
 
-static uint64_t round_trip_us(const ot_rtcp *report, uint64_t ntp)
+static uint64_t trip_us(uint32_t last, uint32_t delay, uint64_t ntp)
 {
-    uint32_t trip = (uint32_t)(ntp >> 16) - report->last_report - report->delay_since;
+    uint32_t trip = (uint32_t)(ntp >> 16) - last - delay;
 
-    if (report->last_report == 0 || trip & 0x80000000U)
+    if (last == 0 || trip & 0x80000000U)
         return 0; /* never had a report of ours, or clocks that moved */
     uint64_t micros = (uint64_t)trip * 1000000 >> 16;
     return micros ? micros : 1;
@@ -161,10 +212,24 @@ static uint64_t round_trip_us(const ot_rtcp *report, uint64_t ntp)
 
 static void remember_sender(ot_reports *reports, const ot_rtcp *report, uint64_t ntp)
 {
-    if (report->ntp_middle == 0)
-        return;
-    reports->last_report = report->ntp_middle;
-    reports->last_report_ntp = ntp;
+    if (report->ntp_middle) {
+        reports->last_report = report->ntp_middle;
+        reports->last_report_ntp = ntp;
+    }
+    if (report->reference_middle) {
+        reports->last_reference = report->reference_middle;
+        reports->last_reference_ntp = ntp;
+    }
+}
+
+static void take_block(ot_leg_stats *stats, const ot_rtcp *report, uint64_t ntp)
+{
+    OT_SET(stats->remote_fraction_lost, report->fraction_lost);
+    OT_SET(stats->remote_packets_lost, report->packets_lost < 0 ? 0 : report->packets_lost);
+    OT_SET(stats->remote_jitter, report->jitter);
+    uint64_t trip = trip_us(report->last_report, report->delay_since, ntp);
+    if (trip)
+        OT_SET(stats->round_trip_us, trip);
 }
 
 static void take_leg_report(struct ot_leg *leg, const ot_rtcp *report, uint64_t ntp)
@@ -176,14 +241,15 @@ static void take_leg_report(struct ot_leg *leg, const ot_rtcp *report, uint64_t 
     if (report->bye)
         OT_SET(stats->bye_received, 1);
     remember_sender(&leg->reports, report, ntp);
-    if (!report->has_block)
-        return;
-    OT_SET(stats->remote_fraction_lost, report->fraction_lost);
-    OT_SET(stats->remote_packets_lost, report->packets_lost < 0 ? 0 : report->packets_lost);
-    OT_SET(stats->remote_jitter, report->jitter);
-    uint64_t trip = round_trip_us(report, ntp);
-    if (trip)
-        OT_SET(stats->round_trip_us, trip);
+    if (report->has_block)
+        take_block(stats, report, ntp);
+    else if (report->has_reference_reply) {
+        uint64_t trip = trip_us(report->last_reference, report->delay_reference, ntp);
+        if (trip)
+            OT_SET(stats->round_trip_us, trip);
+    }
+    if (report->has_metrics && report->metrics.mos_lq != OT_METRIC_UNKNOWN)
+        OT_SET(stats->remote_mos_q8, report->metrics.mos_lq * 256U / 10);
 }
 
 static void take_fork_report(ot_fork *fork, const ot_rtcp *report, uint64_t ntp)
@@ -192,7 +258,7 @@ static void take_fork_report(ot_fork *fork, const ot_rtcp *report, uint64_t ntp)
     if (!report->has_block)
         return;
     OT_SET(fork->stats.remote_fraction_lost, report->fraction_lost);
-    uint64_t trip = round_trip_us(report, ntp);
+    uint64_t trip = trip_us(report->last_report, report->delay_since, ntp);
     if (trip)
         OT_SET(fork->stats.round_trip_us, trip);
 }
@@ -231,19 +297,44 @@ static int is_from(const arrival *came, const struct sockaddr_in *remote)
            came->from.sin_port == remote->sin_port;
 }
 
+static void take_leg_datagram(ot_engine *engine, struct ot_leg *leg, size_t octets, uint64_t ntp)
+{
+    ot_rtcp report;
+
+    if (ot_rtcp_parse(&report, engine->datagram, octets, leg->stream.ssrc) != 0) {
+        OT_ADD(leg->stats.packets_malformed, 1);
+        return;
+    }
+    if (report.names_us && ot_collision_judge(&leg->collision, leg->stream.ssrc, leg->stream.ssrc,
+                                              engine->tick) == OT_SOURCE_COLLIDES)
+        ot_leg_collide(engine, leg);
+    take_leg_report(leg, &report, ntp);
+}
+
 static void poll_leg_reports(ot_engine *engine, struct ot_leg *leg)
 {
     arrival came;
-    ot_rtcp report;
 
     for (int i = 0; i < STRANGERS_PER_TICK && fetch(engine, leg->reports.fd, &came); i++) {
         if (!leg->connected || !is_from(&came, &leg->reports.remote))
             OT_ADD(leg->stats.packets_foreign, 1);
-        else if (ot_rtcp_parse(&report, engine->datagram, came.octets, leg->stream.ssrc) != 0)
-            OT_ADD(leg->stats.packets_malformed, 1);
         else
-            take_leg_report(leg, &report, came.ntp);
+            take_leg_datagram(engine, leg, came.octets, came.ntp);
     }
+}
+
+/* Of a protected leg the shield reads the socket, and has compared the source. */
+static void poll_shield(ot_engine *engine, struct ot_leg *leg)
+{
+    ot_shield_slot_stats stats;
+    uint64_t ntp;
+    int octets;
+
+    while ((octets = ot_shield_receive_report(leg->shield, engine->datagram, OT_DATAGRAM_MAX,
+                                              &ntp)) >= 0)
+        take_leg_datagram(engine, leg, (size_t)octets, ntp);
+    ot_shield_slot_read(leg->shield, &stats);
+    OT_SET(leg->stats.packets_unauthentic, stats.authentication_failures + stats.replays);
 }
 
 static void poll_fork_reports(ot_engine *engine, uint32_t index)
@@ -281,7 +372,7 @@ static void take_event(ot_engine *engine, const struct epoll_event *event)
         return;
     else if (kind == OT_EVENT_DOOR)
         poll_door(&engine->legs[index]);
-    else
+    else if (engine->legs[index].shield == NULL)
         poll_leg_reports(engine, &engine->legs[index]);
 }
 
@@ -294,4 +385,9 @@ void ot_reports_poll(ot_engine *engine)
     int count = epoll_wait(engine->epoll, events, EVENTS_MAX, 0);
     for (int i = 0; i < count; i++)
         take_event(engine, &events[i]);
+    for (uint32_t i = 0; i < engine->legs_active.count; i++) {
+        struct ot_leg *leg = &engine->legs[engine->legs_active.slots[i]];
+        if (leg->shield)
+            poll_shield(engine, leg);
+    }
 }

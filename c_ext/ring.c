@@ -4,12 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "rate.h"
+
 enum {
-    MASK = OT_RING_SAMPLES - 1,
-    FADE_SAMPLES = 40,      /* 5 ms: the join where samples were skipped, the fall into silence */
-    WINDOW_SAMPLES = 8000,  /* 1 s: how long too much must wait before some of it is skipped */
-    SLACK_SAMPLES = 160,
-    SKIP_SAMPLES = 80
+    FADES_PER_S = 200,  /* 5 ms: the join where samples were skipped, the fall into silence */
+    SLACKS_PER_S = 50   /* 20 ms, two blocks: more than that above the target is gross excess */
 };
 
 static uint64_t load(const uint64_t *word)
@@ -22,12 +21,47 @@ static void store(uint64_t *word, uint64_t value)
     __atomic_store_n(word, value, __ATOMIC_RELEASE);
 }
 
-void ot_sample_ring_init(ot_sample_ring *ring, uint32_t limit)
+static uint32_t power_of_two(uint32_t at_least)
 {
-    memset(ring, 0, sizeof(*ring));
-    ring->limit = limit > OT_RING_SAMPLES ? OT_RING_SAMPLES : limit;
-    ring->target = ring->limit / 2;
+    uint32_t power = 1;
+
+    while (power < at_least)
+        power *= 2;
+    return power;
+}
+
+int ot_sample_ring_init(ot_sample_ring *ring, uint32_t rate_hz, uint32_t limit_ms)
+{
+    if (ot_rate_tick(rate_hz) == 0 || limit_ms < OT_RING_MS_MIN || limit_ms > OT_RING_MS_MAX)
+        return EINVAL;
+    uint32_t limit = rate_hz / 1000 * limit_ms;
+    uint32_t capacity = power_of_two(limit);
+
+    memset(ring, 0, offsetof(ot_sample_ring, samples) + capacity * sizeof(ring->samples[0]));
+    ring->rate_hz = rate_hz;
+    ring->limit = limit;
+    ring->target = limit / 2;
+    ring->mask = capacity - 1;
     ring->lowest = UINT32_MAX;
+    return 0;
+}
+
+int ot_sample_ring_create(ot_sample_ring **ring, uint32_t rate_hz, uint32_t limit_ms)
+{
+    ot_sample_ring *made = aligned_alloc(64, sizeof(*made));
+    int error = made ? ot_sample_ring_init(made, rate_hz, limit_ms) : ENOMEM;
+
+    if (error) {
+        free(made);
+        return error;
+    }
+    *ring = made;
+    return 0;
+}
+
+void ot_sample_ring_destroy(ot_sample_ring *ring)
+{
+    free(ring);
 }
 
 uint32_t ot_sample_ring_fill(const ot_sample_ring *ring)
@@ -36,12 +70,33 @@ uint32_t ot_sample_ring_fill(const ot_sample_ring *ring)
     return (uint32_t)(load(&ring->written) - read);
 }
 
+uint32_t ot_sample_ring_target(const ot_sample_ring *ring)
+{
+    return ring->target;
+}
+
+uint64_t ot_sample_ring_underruns(const ot_sample_ring *ring)
+{
+    return load(&ring->underruns);
+}
+
+uint64_t ot_sample_ring_overruns(const ot_sample_ring *ring)
+{
+    return load(&ring->overruns);
+}
+
+uint64_t ot_sample_ring_skips(const ot_sample_ring *ring)
+{
+    return load(&ring->skips);
+}
+
 uint32_t ot_sample_ring_write(ot_sample_ring *ring, const int16_t *pcm, uint32_t samples)
 {
     uint32_t room = ring->limit - ot_sample_ring_fill(ring);
     uint32_t taken = samples < room ? samples : room;
-    uint32_t at = (uint32_t)ring->written & MASK;
-    uint32_t straight = taken < OT_RING_SAMPLES - at ? taken : OT_RING_SAMPLES - at;
+    uint32_t at = (uint32_t)ring->written & ring->mask;
+    uint32_t end = ring->mask + 1 - at;
+    uint32_t straight = taken < end ? taken : end;
 
     memcpy(ring->samples + at, pcm, straight * sizeof(*pcm));
     memcpy(ring->samples, pcm + straight, (taken - straight) * sizeof(*pcm));
@@ -53,8 +108,9 @@ uint32_t ot_sample_ring_write(ot_sample_ring *ring, const int16_t *pcm, uint32_t
 
 static void copy_out(const ot_sample_ring *ring, uint64_t from, int16_t *pcm, uint32_t samples)
 {
-    uint32_t at = (uint32_t)from & MASK;
-    uint32_t straight = samples < OT_RING_SAMPLES - at ? samples : OT_RING_SAMPLES - at;
+    uint32_t at = (uint32_t)from & ring->mask;
+    uint32_t end = ring->mask + 1 - at;
+    uint32_t straight = samples < end ? samples : end;
 
     memcpy(pcm, ring->samples + at, straight * sizeof(*pcm));
     memcpy(pcm + straight, ring->samples, (samples - straight) * sizeof(*pcm));
@@ -63,9 +119,11 @@ static void copy_out(const ot_sample_ring *ring, uint64_t from, int16_t *pcm, ui
 /* Falls from the last sample to silence without a click. */
 static void fade_out(ot_sample_ring *ring, int16_t *pcm, uint32_t samples)
 {
+    int32_t fade = (int32_t)(ring->rate_hz / FADES_PER_S);
+
     for (uint32_t i = 0; i < samples; i++) {
-        int32_t left = i < FADE_SAMPLES ? FADE_SAMPLES - 1 - (int32_t)i : 0;
-        pcm[i] = (int16_t)(ring->last * left / FADE_SAMPLES);
+        int32_t left = (int32_t)i < fade ? fade - 1 - (int32_t)i : 0;
+        pcm[i] = (int16_t)(ring->last * left / fade);
     }
     ring->last = 0;
 }
@@ -73,31 +131,32 @@ static void fade_out(ot_sample_ring *ring, int16_t *pcm, uint32_t samples)
 /* Blends the first samples of pcm from what `from` would have given. */
 static void blend(const ot_sample_ring *ring, uint64_t from, int16_t *pcm, uint32_t samples)
 {
-    int32_t fade = samples < FADE_SAMPLES ? (int32_t)samples : FADE_SAMPLES;
+    int32_t fade = (int32_t)(ring->rate_hz / FADES_PER_S);
 
+    fade = (int32_t)samples < fade ? (int32_t)samples : fade;
     for (int32_t i = 0; i < fade; i++) {
-        int32_t old = ring->samples[(from + (uint64_t)i) & MASK];
+        int32_t old = ring->samples[(from + (uint64_t)i) & ring->mask];
         pcm[i] = (int16_t)((old * (fade - i) + pcm[i] * i) / fade);
     }
 }
 
-/* How many samples to skip: all above the target when full, a little when never near empty. */
+/* How many samples to skip.  Fill control (drift.h) keeps the fill at the target; what it could
+ * not take away soon is cut out: a ring near its limit at once, and a surplus that was there
+ * for all of a second, after a stall of the other side. */
 static uint32_t excess(ot_sample_ring *ring, uint32_t fill, uint32_t samples)
 {
-    uint32_t keep = ring->target + samples;
-    uint32_t skip = 0;
+    uint32_t left = fill - samples;
+    uint32_t above = left > ring->target ? left - ring->target : 0;
+    uint32_t skip = fill > ring->limit - ring->limit / 8 ? above : 0;
 
-    if (fill > ring->limit - ring->limit / 8 && fill > keep)
-        skip = fill - keep;
-    ring->lowest = fill < ring->lowest ? fill : ring->lowest;
+    ring->lowest = left < ring->lowest ? left : ring->lowest;
     ring->window += samples;
-    if (ring->window >= WINDOW_SAMPLES) {
-        if (skip == 0 && ring->lowest >= ring->target + SLACK_SAMPLES &&
-            fill >= SKIP_SAMPLES + samples)
-            skip = SKIP_SAMPLES;
-        ring->window = 0;
-        ring->lowest = UINT32_MAX;
-    }
+    if (ring->window < ring->rate_hz && skip == 0)
+        return 0;
+    if (skip == 0 && ring->lowest >= ring->target + ring->rate_hz / SLACKS_PER_S)
+        skip = ring->lowest - ring->target;
+    ring->window = 0;
+    ring->lowest = UINT32_MAX;
     return skip;
 }
 
@@ -121,8 +180,10 @@ int ot_sample_ring_read(ot_sample_ring *ring, int16_t *pcm, uint32_t samples)
     ring->primed = 1;
     uint32_t skip = excess(ring, fill, samples);
     copy_out(ring, ring->read + skip, pcm, samples);
-    if (skip)
+    if (skip) {
         blend(ring, ring->read, pcm, samples);
+        store(&ring->skips, ring->skips + 1);
+    }
     if (samples)
         ring->last = pcm[samples - 1];
     store(&ring->read, ring->read + skip + samples);

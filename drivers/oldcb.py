@@ -16,6 +16,7 @@ from dataclasses import asdict, fields
 from typing import Final, TypeVar, cast
 
 from ..hal.errors import (
+    MatrixConflictError,
     MatrixError,
     MatrixGoneError,
     MatrixRequestError,
@@ -26,7 +27,10 @@ from ..hal.errors import (
 from ..hal.matrix import (
     AudioDevice,
     Bus,
+    Cleaning,
     Codec,
+    DeviceSettings,
+    Ducking,
     Fork,
     ForkTarget,
     Leg,
@@ -37,6 +41,11 @@ from ..hal.matrix import (
     Membership,
     Recording,
     RecordingPort,
+    Sink,
+    Source,
+    Srtp,
+    SrtpSuite,
+    Tone,
     Topic,
 )
 from ..hal.wire.json_lines import (
@@ -54,12 +63,13 @@ logger = logging.getLogger(__name__)
 PROTOCOL: Final = 1
 CONTROL_PORT: Final = 4250
 EVENT_PORT: Final = 4251
-MAX_LINE_BYTES: Final = 2_097_152
+MAX_LINE_BYTES: Final = 4_194_304
 REQUEST_TIMEOUT_S: Final = 2.0
 FIRST_RETRY_S: Final = 0.05
 LAST_RETRY_S: Final = 1.0
 _ERRORS: Final[Mapping[str, type[MatrixError]]] = {
     "unknown": UnknownPortError,
+    "conflict": MatrixConflictError,
     "exhausted": PortsExhaustedError,
     "bad_request": MatrixRequestError,
     "unsupported": MatrixRequestError,
@@ -135,11 +145,26 @@ class OldcbMatrix:
         """Starts the measurement of the longest gaps anew."""
         await self._ask("leg.reset_gaps", leg=leg)
 
+    async def leg_dial(self, leg: int, digits: str, *, duration_ms: int = 100) -> None:
+        """Sends digits as telephone events (RFC 4733), one after the other."""
+        await self._ask("leg.dial", leg=leg, digits=digits, duration_ms=duration_ms)
+
     async def bus_join(
-        self, bus: str, port: str, *, talk_db: float | None = None, listen_db: float | None = None
+        self,
+        bus: str,
+        port: str,
+        *,
+        talk_db: float | None = None,
+        listen_db: float | None = None,
+        rate_hz: int | None = None,
     ) -> None:
         """Puts a port on a bus, or changes its gains there."""
-        await self._ask("bus.join", bus=bus, port=port, talk_db=talk_db, listen_db=listen_db)
+        gains = {"talk_db": talk_db, "listen_db": listen_db}
+        await self._ask("bus.join", bus=bus, port=port, rate_hz=rate_hz, **gains)
+
+    async def bus_loudest(self, bus: str, count: int) -> None:
+        """Mixes only so many of those who talk, the loudest; 0 is everybody."""
+        await self._ask("bus.loudest", bus=bus, count=count)
 
     async def bus_leave(self, bus: str, port: str) -> None:
         """Takes a port off a bus; the last one takes the bus with it."""
@@ -151,12 +176,80 @@ class OldcbMatrix:
 
     async def device_list(self) -> tuple[AudioDevice, ...]:
         """Returns every audio device of the board."""
-        found = _items(await self._ask("device.list"), "devices")
-        return tuple(_made(AudioDevice, item) for item in found)
+        return tuple(_device(item) for item in _items(await self._ask("device.list"), "devices"))
 
-    async def recording_open(self, name: str, *, codec: Codec = Codec.PCMU) -> None:
+    async def device_mute(self, device: str, *, capture: bool, playback: bool) -> None:
+        """Closes or opens microphone and earpiece; kept while the device is on no bus."""
+        await self._ask("device.mute", device=device, capture=capture, playback=playback)
+
+    async def device_sidetone(self, device: str, gain_db: float | None) -> None:
+        """Lets the speaker hear himself, at -60 to 0 dB; None is no side-tone."""
+        await self._ask("device.sidetone", device=device, gain_db=gain_db)
+
+    async def device_duck(self, device: str, ducking: Ducking | None) -> None:
+        """Lowers what a device plays while others speak; None ends it."""
+        settings = asdict(ducking or Ducking(()))
+        await self._ask("device.duck", device=device, **settings)
+
+    async def device_clean(self, device: str, cleaning: Cleaning | None) -> None:
+        """Cleans what a microphone hears; None ends it."""
+        settings = None if cleaning is None else asdict(cleaning)
+        await self._ask("device.clean", device=device, cleaning=settings)
+
+    async def source_open(self, name: str, *, rate_hz: int = 8000) -> Source:
+        """Makes a source of that name, silent at first."""
+        return _made(Source, await self._ask("source.open", name=name, rate_hz=rate_hz))
+
+    async def source_tone(self, name: str, tone: str | Tone, *, zone: str | None = None) -> None:
+        """Says a tone in place of what the source said before."""
+        spelled = asdict(tone) if isinstance(tone, Tone) else tone
+        await self._ask("source.tone", name=name, tone=spelled, zone=zone)
+
+    async def source_wav(self, name: str, path: str, *, times: int = 1) -> None:
+        """Says a WAV file of the unit's sounds folder; ``times`` 0 is for ever."""
+        await self._ask("source.wav", name=name, path=path, times=times)
+
+    async def source_stop(self, name: str) -> None:
+        """Silences a source without a click."""
+        await self._ask("source.stop", name=name)
+
+    async def source_close(self, name: str) -> None:
+        """Takes the source off its buses and ends it."""
+        await self._ask("source.close", name=name)
+
+    async def source_list(self) -> tuple[Source, ...]:
+        """Returns every source."""
+        found = _items(await self._ask("source.list"), "sources")
+        return tuple(_made(Source, item) for item in found)
+
+    async def sink_open(
+        self, name: str, *, path: str | None = None, rate_hz: int = 8000, max_seconds: int = 3600
+    ) -> Sink:
+        """Begins a WAV file in the unit's recordings folder; it keeps what the sink hears."""
+        place = {"name": name, "path": path}
+        reply = await self._ask("sink.open", rate_hz=rate_hz, max_seconds=max_seconds, **place)
+        return _made(Sink, reply)
+
+    async def sink_close(self, name: str) -> None:
+        """Takes the sink off its buses and finishes its file."""
+        await self._ask("sink.close", name=name)
+
+    async def sink_list(self) -> tuple[Sink, ...]:
+        """Returns every sink."""
+        found = _items(await self._ask("sink.list"), "sinks")
+        return tuple(_made(Sink, item) for item in found)
+
+    async def recording_open(
+        self,
+        name: str,
+        *,
+        codec: Codec = Codec.PCMU,
+        ptime_ms: int = 20,
+        stereo: bool = False,
+    ) -> None:
         """Makes a recording of that name, tapping nothing yet."""
-        await self._ask("recording.open", name=name, codec=codec)
+        form = {"codec": codec, "ptime_ms": ptime_ms, "stereo": stereo}
+        await self._ask("recording.open", name=name, **form)
 
     async def recording_tap(self, name: str, bus: str) -> None:
         """Adds a bus to what is recorded."""
@@ -356,21 +449,40 @@ def _leg(message: JsonObject) -> Leg:
 
 
 def _target(message: JsonObject) -> LegTarget:
-    return _made(LegTarget, {**message, "codec": Codec(field(message, "codec", str))})
+    srtp = optional(message, "srtp", dict)
+    typed = {
+        "codec": Codec(field(message, "codec", str)),
+        "srtp": None if srtp is None else Srtp(SrtpSuite(field(srtp, "suite", str))),
+    }
+    return _made(LegTarget, {**message, **typed})
 
 
 def _bus(message: JsonObject) -> Bus:
     members = tuple(_made(Membership, item) for item in _items(message, "members"))
-    return Bus(field(message, "bus", str), members)
+    return _made(Bus, {**message, "members": members})
+
+
+def _device(message: JsonObject) -> AudioDevice:
+    settings = optional(message, "settings", dict) or {}
+    ducking, cleaning = (optional(settings, key, dict) for key in ("ducking", "cleaning"))
+    typed = {
+        "ducking": None if ducking is None else _made(Ducking, _tuples(ducking, "ports")),
+        "cleaning": None if cleaning is None else _made(Cleaning, _tuples(cleaning, "echo_of")),
+    }
+    return _made(AudioDevice, {**message, "settings": _made(DeviceSettings, {**settings, **typed})})
+
+
+def _tuples(message: JsonObject, key: str) -> dict[str, object]:
+    return {**message, key: tuple(str(item) for item in field(message, key, list))}
 
 
 def _recording(message: JsonObject) -> Recording:
-    return Recording(
-        name=field(message, "name", str),
-        codec=Codec(field(message, "codec", str)),
-        buses=tuple(str(bus) for bus in field(message, "buses", list)),
-        forks=tuple(_fork(item) for item in _items(message, "forks")),
-    )
+    typed = {
+        "codec": Codec(field(message, "codec", str)),
+        "buses": tuple(str(bus) for bus in field(message, "buses", list)),
+        "forks": tuple(_fork(item) for item in _items(message, "forks")),
+    }
+    return _made(Recording, {**message, **typed})
 
 
 def _fork(message: JsonObject) -> Fork:

@@ -1,4 +1,4 @@
-"""The audio of a device: frames of 8 kHz mono 16-bit samples, by blocking calls.
+"""The audio of a device: frames of mono 16-bit samples at the device's rate, by blocking calls.
 
 A thread of the matrix reads and writes; the device's clock sets the pace.  An open
 port streams, a closed one costs nothing, like alternate settings 1 and 0 of USB Audio.
@@ -7,6 +7,8 @@ port streams, a closed one costs nothing, like alternate settings 1 and 0 of USB
 from typing import Final, Protocol, runtime_checkable
 
 RATE_HZ: Final = 8000
+"""The rate of a device that has no better one."""
+
 SAMPLE_BYTES: Final = 2
 
 
@@ -15,8 +17,13 @@ class AudioPort(Protocol):
     """Microphone and earpiece of one device; used by one thread, closed by any."""
 
     @property
+    def rate_hz(self) -> int:
+        """Samples in a second, each way: 8000, 16000 or 48000."""
+        ...
+
+    @property
     def frame_samples(self) -> int:
-        """Samples in every frame, each way: 80 (10 ms) or 160 (20 ms)."""
+        """Samples in every frame, each way: 10 or 20 ms of them."""
         ...
 
     def open(self) -> None:

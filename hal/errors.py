@@ -11,10 +11,11 @@
     ├── DriverMissingError        no driver of that name, or its extra is not installed
     ├── DeviceError
     │   ├── DeviceGoneError       unplugged, or its power was cut
-    │   └── AudioFormatError      not 8 kHz mono 16-bit
+    │   └── AudioFormatError      a frame of another size or rate than the device's
     └── MatrixError               the mixing matrix refused; machine-readable code
         ├── MatrixGoneError       no connection to the matrix
-        ├── UnknownPortError      no such leg, device, bus or recording
+        ├── UnknownPortError      no such leg, device, bus, source, sink or recording
+        ├── MatrixConflictError   it does not fit what is there
         ├── PortsExhaustedError   no free RTP port pair is left
         └── MatrixRequestError    the request itself was wrong
 """
@@ -68,7 +69,7 @@ class DeviceGoneError(DeviceError, ConnectionError):
 
 
 class AudioFormatError(DeviceError, ValueError):
-    """Audio is not in the one format that the HAL carries: 8 kHz, mono, 16 bits."""
+    """Audio is not in the format of the device: its rate, mono, 16 bits, whole frames."""
 
 
 class MatrixError(HalError):
@@ -88,9 +89,15 @@ class MatrixGoneError(MatrixError, ConnectionError):
 
 
 class UnknownPortError(MatrixError, LookupError):
-    """The matrix knows no such leg, device, bus or recording."""
+    """The matrix knows no such leg, device, bus, source, sink or recording."""
 
     code = "unknown"
+
+
+class MatrixConflictError(MatrixError):
+    """It is there already, or does not fit what is there."""
+
+    code = "conflict"
 
 
 class PortsExhaustedError(MatrixError):

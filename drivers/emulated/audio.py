@@ -27,6 +27,11 @@ class EmulatedAudio:
         self._socket: socket.socket | None = None
 
     @property
+    def rate_hz(self) -> int:
+        """Samples in a second, each way."""
+        return RATE_HZ
+
+    @property
     def frame_samples(self) -> int:
         """Samples in every frame, each way."""
         return self._bytes // SAMPLE_BYTES

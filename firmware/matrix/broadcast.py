@@ -69,7 +69,7 @@ class EventServer:
         Args:
             hosts: Addresses to listen on.
             port: Port to listen on; 0 lets the system choose.
-            levels: Asked 25 times a second while somebody wants levels.
+            levels: Asked 25 times a second for the event's details while somebody wants levels.
             standing: Asked for the standing alarms when somebody subscribes to them.
         """
         self._levels, self._standing = levels, standing
@@ -176,7 +176,7 @@ class EventServer:
         due = loop.time()
         while True:
             try:
-                self.publish(Topic.LEVELS, "levels", {"levels": self._levels()})
+                self.publish(Topic.LEVELS, "levels", self._levels())
             except OSError as error:
                 logger.warning("no levels: %s", error)
             due = max(due + LEVELS_S, loop.time())

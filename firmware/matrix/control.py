@@ -15,7 +15,7 @@ from typing import Final
 from ...hal.errors import HalError, WireError
 from ...hal.wire import json_lines
 from ...hal.wire.json_lines import JsonObject, LineSplitter
-from .errors import BadRequestError, ExhaustedError, MatrixProcessError
+from .errors import BadRequestError, ConflictError, ExhaustedError, MatrixProcessError
 from .matrix import Matrix
 from .methods import perform
 from .parting import part
@@ -114,7 +114,7 @@ class ControlServer:
     async def _converse(self, reader: asyncio.StreamReader, client: Client) -> None:
         while data := await reader.read(16_384):
             for line in client.splitter.feed(data):
-                client.writer.write(self._answer(line, client))
+                client.writer.write(await self._answer(line, client))
                 async with asyncio.timeout(self._patience_s):
                     await client.writer.drain()
                 await asyncio.sleep(0)  # others have their turn between two lines of a burst
@@ -123,11 +123,11 @@ class ControlServer:
         self._counters["refused"] += 1
         client.writer.write(_error(None, "bad_request", str(error)))
 
-    def _answer(self, line: bytes, client: Client) -> bytes:
+    async def _answer(self, line: bytes, client: Client) -> bytes:
         request: JsonObject = {}
         try:
             request = json_lines.decode(line)
-            result = self._result(request)
+            result = await self._result(request)
             client.proven = True
             self._counters["requests"] += 1
             return json_lines.encode({"id": request.get("id"), "result": result}, **_LARGE)
@@ -140,13 +140,13 @@ class ControlServer:
             logger.warning("%s: %s", request.get("method"), error)
             return _error(request.get("id"), _code_of(error), str(error))
 
-    def _result(self, request: JsonObject) -> object:
+    async def _result(self, request: JsonObject) -> object:
         method = json_lines.field(request, "method", str)
         params = json_lines.optional(request, "params", dict) or {}
-        return perform(self._matrix, method, params)
+        return await perform(self._matrix, method, params)
 
 
-_LARGE: Final = {"max_line_bytes": 2_097_152}
+_LARGE: Final = {"max_line_bytes": 4_194_304}
 
 
 def _code_of(error: HalError | OSError) -> str:
@@ -155,6 +155,8 @@ def _code_of(error: HalError | OSError) -> str:
             return ExhaustedError.code
         case errno.EINVAL:
             return BadRequestError.code
+        case errno.ENOTSUP:
+            return ConflictError.code
     return MatrixProcessError.code
 
 

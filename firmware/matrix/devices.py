@@ -9,11 +9,12 @@ notice.
 import logging
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Final
 
-from ...c_ext.engine import Device as EngineDevice
-from ...c_ext.engine import Engine
+from ...c_ext import Device as EngineDevice
+from ...c_ext import Engine
 from ...hal.audio import SAMPLE_BYTES, AudioPort
 from ...hal.board import DeviceSpec
 from ...hal.errors import HalError
@@ -103,10 +104,11 @@ class OpenDevice:
     engine: EngineDevice
     thread: DeviceThread
 
-    def levels(self) -> list[float]:
-        """Returns capture and playback level in dBFS."""
+    def levels(self) -> tuple[list[float], bool]:
+        """Returns capture and playback level in dBFS, and whether somebody speaks into it."""
         stats = self.engine.stats()
-        return [round(stats.capture_level_dbfs, 1), round(stats.playback_level_dbfs, 1)]
+        levels = [round(stats.capture_level_dbfs, 1), round(stats.playback_level_dbfs, 1)]
+        return levels, stats.capture_active
 
 
 class AudioDevices:
@@ -139,12 +141,20 @@ class AudioDevices:
         Raises:
             UnknownThingError: The board has no such audio device.
         """
-        if position not in self._specs:
-            known = ", ".join(self._specs) or "none"
-            raise UnknownThingError(f"no audio device {position[:40]!r}; there are {known}")
+        self.check(position)
         if position not in self._open:
             self._open[position] = self._start(self._specs[position])
         return self._open[position].engine
+
+    def check(self, position: str) -> None:
+        """Passes when the board has such an audio device.
+
+        Raises:
+            UnknownThingError: It has none.
+        """
+        if position not in self._specs:
+            known = ", ".join(self._specs) or "none"
+            raise UnknownThingError(f"no audio device {position[:40]!r}; there are {known}")
 
     def close(self, position: str) -> None:
         """Stops the device's audio if it runs; the device must be on no bus."""
@@ -172,10 +182,13 @@ class AudioDevices:
 
     def _start(self, spec: DeviceSpec) -> OpenDevice:
         port = self._make_port(spec)
-        device = self._engine.open_device(capture_ms=RING_MS, playback_ms=RING_MS)
+        device = self._engine.open_device(
+            rate_hz=port.rate_hz, capture_ms=RING_MS, playback_ms=RING_MS
+        )
 
         def ended() -> None:
-            self._later(lambda: self._finish(device, thread))
+            with suppress(RuntimeError):  # the loop ended first: nobody waits for this
+                self._later(lambda: self._finish(device, thread))
 
         thread = DeviceThread(spec.position, port, device, ended)
         thread.start()

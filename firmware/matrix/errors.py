@@ -6,8 +6,8 @@
     └── MatrixProcessError        failed
         ├── BadRequestError       bad_request   the request cannot be understood
         ├── UnknownMethodError    unsupported   no such method in this version
-        ├── UnknownThingError     unknown       no such leg, bus, device or recording
-        ├── ConflictError         conflict      it is there already
+        ├── UnknownThingError     unknown       no such leg, bus, device, source, sink or recording
+        ├── ConflictError         conflict      it is there already, or does not fit what is
         └── ExhaustedError        exhausted     no RTP port pair, bus or handle is left
 """
 
@@ -33,13 +33,13 @@ class UnknownMethodError(MatrixProcessError, LookupError):
 
 
 class UnknownThingError(MatrixProcessError, LookupError):
-    """No such leg, bus, device or recording."""
+    """No such leg, bus, device, source, sink or recording."""
 
     code = "unknown"
 
 
 class ConflictError(MatrixProcessError):
-    """It is there already."""
+    """It is there already, or does not fit what is there."""
 
     code = "conflict"
 

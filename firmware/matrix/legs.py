@@ -3,13 +3,14 @@
 import errno
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
-from ...c_ext.engine import Codec, Engine
-from ...c_ext.engine import Leg as EngineLeg
-from ...hal.matrix import LegTarget
+from ...c_ext import Codec, Engine, Extras, NotNegotiatedError, Security
+from ...c_ext import Leg as EngineLeg
+from ...hal.matrix import LegTarget, Srtp
 from ...hal.wire.json_lines import JsonObject
-from .errors import ExhaustedError, UnknownThingError
+from .errors import ConflictError, ExhaustedError, MatrixProcessError, UnknownThingError
+from .parameters import srtp_key
 from .ports import PortPairs
 
 logger = logging.getLogger(__name__)
@@ -17,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class OpenLeg:
-    """One leg and what its owner said about it."""
+    """One leg and what its owner said about it; its keys are in `security` and nowhere else."""
 
     number: int
     engine: EngineLeg
@@ -27,6 +28,12 @@ class OpenLeg:
     ptime_ms: int
     tag: JsonObject = field(default_factory=dict)
     target: LegTarget | None = None
+    security: Security | None = None
+    ssrc: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Keeps what the leg began with: a client knows it by that, whatever collides later."""
+        self.ssrc = self.engine.ssrc
 
     def describe(self) -> dict[str, object]:
         """Returns the leg as OLDCB lists it."""
@@ -34,22 +41,23 @@ class OpenLeg:
             "leg": self.number,
             "rtp_port": self.rtp_port,
             "rtcp_port": self.rtp_port + 1,
-            "ssrc": self.engine.ssrc,
+            "ssrc": self.ssrc,
             "address": self.address,
             "codec": self.codec,
             "ptime_ms": self.ptime_ms,
             "tag": self.tag,
-            "target": None if self.target is None else asdict(self.target),
+            "target": None if self.target is None else _described(self.target),
         }
 
     def stats(self) -> dict[str, object]:
         """Returns the counters as OLDCB lists them."""
         return asdict(self.engine.stats())
 
-    def levels(self) -> list[float]:
-        """Returns receive and transmit level in dBFS."""
+    def levels(self) -> tuple[list[float], bool]:
+        """Returns receive and transmit level in dBFS, and whether the far end speaks."""
         stats = self.engine.stats()
-        return [round(stats.receive_level_dbfs, 1), round(stats.transmit_level_dbfs, 1)]
+        levels = [round(stats.receive_level_dbfs, 1), round(stats.transmit_level_dbfs, 1)]
+        return levels, stats.receive_active
 
 
 class Legs:
@@ -94,8 +102,13 @@ class Legs:
         return leg
 
     def connect(self, number: int, target: LegTarget) -> None:
-        """Starts sending to the target and listening to it alone."""
+        """Starts sending to the target and listening to it alone.
+
+        Raises:
+            ConflictError: The target's keys are those that the leg has, but it has none.
+        """
         leg = self[number]
+        security = _security(leg, target.srtp)
         leg.engine.connect(
             address=target.address,
             rtp_port=target.rtp_port,
@@ -105,9 +118,35 @@ class Legs:
             ptime_ms=target.ptime_ms,
             send=target.send,
             receive=target.receive,
+            extras=_extras(target),
+            security=security,
         )
-        leg.target = target
+        leg.security = security
+        leg.target = _without_keys(target)
         logger.info("leg %d connected to %s:%d", number, target.address, target.rtp_port)
+
+    def dial(self, number: int, events: tuple[int, ...], duration_ms: int) -> None:
+        """Sends telephone events one after the other.
+
+        Raises:
+            ConflictError: The far end did not agree to telephone events.
+            MatrixProcessError: Too many wait already; the message says how many were taken.
+        """
+        leg = self[number]
+        for taken, event in enumerate(events):
+            try:
+                leg.engine.dial(event, duration_ms=duration_ms)
+            except NotNegotiatedError as error:
+                raise ConflictError(
+                    f"leg {number} has no event_type; connect it with one"
+                ) from error
+            except OSError as error:
+                message = f"leg {number}: {taken} of {len(events)} digits taken: {error.strerror}"
+                raise MatrixProcessError(message) from error
+
+    def find(self, port: int) -> OpenLeg | None:
+        """Returns the leg that the engine knows by that number, None when it is closed."""
+        return next((leg for leg in self if leg.engine.id == port), None)
 
     def close(self, number: int) -> None:
         """Ends the leg and frees its ports; it must be on no bus."""
@@ -129,3 +168,40 @@ class Legs:
                 if error.errno != errno.EADDRINUSE:
                     raise
         raise ExhaustedError("every RTP port pair is in use")
+
+
+def _described(target: LegTarget) -> dict[str, object]:
+    srtp = None if target.srtp is None else {"suite": target.srtp.suite}
+    return {**asdict(target), "srtp": srtp}
+
+
+def _without_keys(target: LegTarget) -> LegTarget:
+    return target if target.srtp is None else replace(target, srtp=Srtp(target.srtp.suite))
+
+
+def _extras(target: LegTarget) -> Extras:
+    return Extras(
+        event_type=target.event_type,
+        noise_type=target.noise_type,
+        redundant_type=target.redundant_type,
+        redundancy=target.redundancy,
+        inband_digits=target.inband_digits,
+        bitrate_bps=target.bitrate_bps,
+        loss_percent=target.loss_percent,
+        fec=target.fec,
+        dtx=target.dtx,
+    )
+
+
+def _security(leg: OpenLeg, srtp: Srtp | None) -> Security | None:
+    if srtp is None:
+        return None
+    if srtp.send:
+        keys = (
+            srtp_key(srtp.suite, srtp.send, "send"),
+            srtp_key(srtp.suite, srtp.receive, "receive"),
+        )
+        return Security(srtp.suite, *keys)
+    if leg.security is None or leg.security.suite != srtp.suite:
+        raise ConflictError(f"leg {leg.number} has no keys of {srtp.suite}; give send and receive")
+    return leg.security

@@ -1,4 +1,4 @@
-"""The matrix as one object: legs, devices, buses and recordings over one engine."""
+"""The matrix as one object: legs, devices, sources, buses and recordings over one engine."""
 
 import math
 import os
@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Final
 
-from ...c_ext.engine import Engine
+from ...c_ext import Engine
 from ...hal.clock import Clock
 from ...hal.matrix import Topic
 from .buses import Buses
@@ -14,6 +14,10 @@ from .devices import AudioDevices
 from .legs import Legs, OpenLeg
 from .ports import PortPairs
 from .recordings import Recordings
+from .sinks import OpenSink, Sinks
+from .sounds import Sounds
+from .sources import Sources
+from .tuning import Tuning
 from .watch import Alarm, standing
 
 PROTOCOL: Final = 1
@@ -27,6 +31,7 @@ class Matrix:
     """Everything that OLDCB works on; it outlives every client.
 
     Attributes:
+        sounds: The files that sources say.
         notify: Told of every change as topic, event and details; must not block.
         counters: Asked for the servers' own counters when somebody wants the status.
     """
@@ -35,8 +40,12 @@ class Matrix:
     ports: PortPairs
     legs: Legs
     devices: AudioDevices
+    sources: Sources
+    sinks: Sinks
     buses: Buses
+    tuning: Tuning
     recordings: Recordings
+    sounds: Sounds
     clock: Clock
     started: float
     notify: Notify
@@ -49,12 +58,29 @@ class Matrix:
         self.legs.close(number)
         return leg
 
+    def close_source(self, name: str) -> None:
+        """Takes a source off its buses and ends it."""
+        self.sources[name]  # an unknown one is an error before anything is done
+        self.buses.leave_all(f"source:{name}")
+        self.sources.close(name)
+
+    def close_sink(self, name: str) -> OpenSink:
+        """Takes a sink off its buses and finishes its file."""
+        self.sinks[name]
+        self.buses.leave_all(f"sink:{name}")
+        return self.sinks.close(name)
+
     def close(self) -> None:
-        """Ends recordings, legs and devices, in that order."""
+        """Ends recordings, legs, sources, sinks and devices, in that order."""
         for recording in tuple(self.recordings):
             self.recordings.close(recording.name)
         for leg in tuple(self.legs):
             self.close_leg(leg.number)
+        for source in tuple(self.sources):
+            self.close_source(source.name)
+        for sink in tuple(self.sinks):
+            self.buses.leave_all(f"sink:{sink.name}")
+        self.sinks.close_all()
         self.devices.close_all()
 
     def hello(self) -> dict[str, object]:
@@ -75,6 +101,9 @@ class Matrix:
             "legs": len(self.legs),
             "buses": len(self.buses),
             "recordings": len(self.recordings),
+            "sources": len(self.sources),
+            "sinks": len(self.sinks),
+            "events_lost": self.engine.events_lost,
             "port_pairs_free": self.ports.free,
             "alarms": [alarm.details() for alarm in self.alarms()],
             "server": dict(self.counters()),
@@ -89,11 +118,15 @@ class Matrix:
         """Returns the alarms that stand now."""
         return standing(self.recordings)
 
-    def levels(self) -> dict[str, list[float]]:
-        """Returns receive and transmit level of every leg and open device, in dBFS."""
-        legs = {f"leg:{leg.number}": leg.levels() for leg in self.legs}
-        devices = {
-            f"device:{position}": device.levels()
-            for position, device in self.devices.opened().items()
-        }
-        return {**legs, **devices}
+    def levels(self) -> dict[str, object]:
+        """Returns what each port hears and says now.
+
+        ``levels`` has receive and transmit level of every leg, open device and sink in dBFS;
+        ``active`` the legs whose far end speaks and the devices that are spoken into.
+        """
+        found = {f"leg:{leg.number}": leg.levels() for leg in self.legs}
+        for position, device in self.devices.opened().items():
+            found[f"device:{position}"] = device.levels()
+        levels = {port: pair for port, (pair, _) in found.items()}
+        levels |= {f"sink:{sink.name}": sink.levels() for sink in self.sinks}
+        return {"levels": levels, "active": [port for port, (_, speaks) in found.items() if speaks]}

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from ...c_ext.engine import Engine
+from ...c_ext import Engine
 from ...hal.board import Board
 from ...hal.clock import Clock
 from ...hal.errors import DriverMissingError
@@ -22,17 +22,25 @@ from .broadcast import EventServer
 from .buses import Buses
 from .control import ControlServer
 from .devices import AudioDevices
+from .happenings import POLL_S, news
 from .legs import Legs
 from .matrix import Matrix
 from .ports import PortPairs
 from .recordings import Recordings
 from .settings import LOOPBACK, Settings, unit_address
+from .sinks import OpenSink, Sinks
+from .sounds import Sounds
+from .sources import Sources
+from .tuning import Tuning
 from .watch import CHECK_S, check
 
 logger = logging.getLogger(__name__)
 
 CONTROL_PORT: Final = 4250
 EVENT_PORT: Final = 4251
+SOUNDS: Final = "sounds"
+RECORDINGS: Final = "recordings"
+"""The folders of the state folder that sources read and sinks write."""
 SETTLE_S: Final = 0.2
 """The engine's thread asks for SCHED_FIFO by itself; the answer is there after this."""
 
@@ -59,6 +67,7 @@ class MatrixProcess:
         self.matrix = self._assemble(registry, clock)
         self._control = ControlServer(self.matrix, self._counters)
         self._watch: asyncio.Task[None] | None = None
+        self._listening: asyncio.Task[None] | None = None
 
     async def open(self) -> tuple[int, int]:
         """Starts the engine and the servers; returns the control and the event port."""
@@ -72,6 +81,7 @@ class MatrixProcess:
             matrix.levels,
             lambda: [alarm.details() for alarm in matrix.alarms()],
         )
+        self._listening = asyncio.create_task(self._tell_news(), name="news")
         control = await self._control.open(hosts, self._setup.control_port)
         logger.info("OLDCB on %s, control %d, events %d", " ".join(hosts), control, events)
         return control, events
@@ -80,8 +90,9 @@ class MatrixProcess:
         """Ends servers, recordings, legs, devices and engine, in that order."""
         await self._control.close()
         await self._events.close()
-        if self._watch is not None:
-            self._watch.cancel()
+        for task in (self._watch, self._listening):
+            if task is not None:
+                task.cancel()
         self.matrix.close()
         await asyncio.sleep(0)
         self._engine.stop()
@@ -95,15 +106,22 @@ class MatrixProcess:
         _warn_of_missing_drivers(registry, {spec.driver for spec in specs.values()})
         later = asyncio.get_running_loop().call_soon_threadsafe
         devices = AudioDevices(self._engine, specs, registry.audio, later)
-        buses = Buses(self._engine, legs, devices)
+        sources = Sources(self._engine)
+        folder = self._setup.state / RECORDINGS
+        sinks = Sinks(self._engine, folder, clock, later, self._tell_ended)
+        buses = Buses(self._engine, legs, devices, sources, sinks)
         recordings = Recordings(self._engine, ports, buses, address)
         return Matrix(
             engine=self._engine,
             ports=ports,
             legs=legs,
             devices=devices,
+            sources=sources,
+            sinks=sinks,
             buses=buses,
+            tuning=Tuning(devices, buses.find),
             recordings=recordings,
+            sounds=Sounds(self._setup.state / SOUNDS),
             clock=clock,
             started=clock.monotonic(),
             notify=self._notify,
@@ -114,6 +132,15 @@ class MatrixProcess:
         self._events.publish(topic, event, details)
         if topic is Topic.RECORDINGS and self._watch is None and len(self.matrix.recordings):
             self._watch = asyncio.create_task(self._watch_recorders(), name="recorders")
+
+    def _tell_ended(self, sink: OpenSink) -> None:
+        self._events.publish(Topic.SINKS, "sink.ended", sink.describe())
+
+    async def _tell_news(self) -> None:
+        while True:
+            for each in news(self.matrix):
+                self._events.publish(each.topic, each.event, each.details)
+            await asyncio.sleep(POLL_S)
 
     async def _watch_recorders(self) -> None:
         while len(self.matrix.recordings):

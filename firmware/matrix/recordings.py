@@ -4,8 +4,8 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 
-from ...c_ext.engine import Codec, Engine
-from ...c_ext.engine import Recording as EngineRecording
+from ...c_ext import Codec, Engine
+from ...c_ext import Recording as EngineRecording
 from ...hal.matrix import ForkTarget, RecordingPort
 from .buses import Buses
 from .errors import ConflictError, UnknownThingError
@@ -33,6 +33,8 @@ class OpenRecording:
     name: str
     engine: EngineRecording
     codec: str
+    ptime_ms: int = 20
+    stereo: bool = False
     buses: list[str] = field(default_factory=list)
     forks: dict[int, OpenFork] = field(default_factory=dict)
 
@@ -41,6 +43,8 @@ class OpenRecording:
         return {
             "name": self.name,
             "codec": self.codec,
+            "ptime_ms": self.ptime_ms,
+            "stereo": self.stereo,
             "ssrc": self.engine.ssrc,
             "buses": list(self.buses),
             "forks": [self._describe(index, fork) for index, fork in sorted(self.forks.items())],
@@ -76,15 +80,19 @@ class Recordings:
             raise UnknownThingError(f"there is no recording {name[:40]!r}")
         return self._recordings[name]
 
-    def open(self, name: str, codec: str) -> OpenRecording:
+    def open(
+        self, name: str, codec: str, *, ptime_ms: int = 20, stereo: bool = False
+    ) -> OpenRecording:
         """Makes a recording that taps nothing yet.
 
         Raises:
             ConflictError: One of that name is open.
+            SettingError: The codec has no stereo.
         """
         if name in self._recordings:
             raise ConflictError(f"recording {name[:40]!r} is open already")
-        recording = OpenRecording(name, self._engine.open_recording(codec=Codec[codec]), codec)
+        engine = self._engine.open_recording(codec=Codec[codec], ptime_ms=ptime_ms, stereo=stereo)
+        recording = OpenRecording(name, engine, codec, ptime_ms, stereo)
         self._recordings[name] = recording
         logger.info("recording %s opened", name)
         return recording
@@ -94,12 +102,7 @@ class Recordings:
         recording = self[name]
         if bus in recording.buses:
             return
-        engine_bus = self._buses.tap(bus, name)
-        try:
-            recording.engine.tap(engine_bus)
-        except OSError:
-            self._buses.untap(bus, name)
-            raise
+        self._buses.tap(bus, name, recording.engine)
         recording.buses.append(bus)
 
     def untap(self, name: str, bus: str) -> None:
@@ -112,7 +115,6 @@ class Recordings:
         if bus not in recording.buses:
             raise UnknownThingError(f"recording {name[:40]!r} does not tap {bus[:40]!r}")
         recording.buses.remove(bus)
-        recording.engine.untap(self._buses.engine_bus(bus))
         self._buses.untap(bus, name)
 
     def reserve(self, name: str, index: int) -> RecordingPort:

@@ -10,7 +10,7 @@ from pathlib import Path
 from .. import namespace
 from ..errors import LabError
 from ..tools import cache_folder
-from .debian import BuildTools, ServerSysroot
+from .debian import TEST_PACKAGES, BuildTools, ServerSysroot
 from .errors import SetupError
 from .python_environment import (
     FirmwareWheel,
@@ -52,8 +52,11 @@ def check_namespaces(_: Shell) -> str:
 class SetUp:
     """The steps, in order, each with a line that says how long it took."""
 
-    def __init__(self, checkout: Path) -> None:
+    def __init__(self, checkout: Path, *, tests: bool = False) -> None:
         self._checkout = checkout
+        self._tools = BuildTools(
+            system_python=is_system_python(), more=TEST_PACKAGES if tests else ()
+        )
         self._environment = VirtualEnvironment(checkout)
         self._firmware = FirmwareWheel(checkout)
 
@@ -63,7 +66,7 @@ class SetUp:
         Raises:
             SetupError: a step cannot be done.
         """
-        step("build tools", BuildTools(system_python=is_system_python()).install)
+        step("build tools", self._tools.install)
         step("namespaces", check_namespaces)
         step("bench servers", ServerSysroot().unpack)
         step("pjsua2 wheel", PjsuaWheel(self._checkout).build)
@@ -126,6 +129,7 @@ def main(argv: list[str] | None = None) -> int:
         description="Installs what the bench needs: a few build packages, the bench's servers "
         "(unpacked privately, nothing is started), the pjsua2 wheel, .venv, the engine.",
     )
+    parser.add_argument("--tests", action="store_true", help="what the tests need beside it")
     parser.add_argument("--clean", action="store_true", help="undo it all but the cache")
     options = parser.parse_args(argv)
     checkout = Path.cwd()
@@ -133,7 +137,7 @@ def main(argv: list[str] | None = None) -> int:
         parser.error("run it from a checkout of OpenTurret")
     try:
         require_writable(checkout)
-        clean(checkout) if options.clean else SetUp(checkout).run()
+        clean(checkout) if options.clean else SetUp(checkout, tests=options.tests).run()
     except SetupError as error:
         return _stopped(str(error))
     except OSError as error:

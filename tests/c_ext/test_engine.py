@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from openturret.c_ext import CapacityError, Codec, Engine, EngineStateError
+from openturret.c_ext._engine import lib
 
 if TYPE_CHECKING:
     from tests.c_ext.conftest import Bench
@@ -163,7 +164,7 @@ def test_it_may_be_dropped_while_everything_is_open() -> None:
 
 
 def test_more_buses_than_there_are_slots_are_refused(bench: "Bench") -> None:
-    buses = [bench.engine.open_bus() for _ in range(128)]
+    buses = [bench.engine.open_bus() for _ in range(lib.OT_BUSES_MAX)]
     with pytest.raises(CapacityError):
         bench.engine.open_bus()
     buses[5].close()

@@ -1,6 +1,7 @@
 """The jitter buffer under a virtual clock: one get is 10 ms, packets come when the test says."""
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -10,9 +11,14 @@ from hypothesis import strategies as st
 
 from openturret.c_ext._engine import ffi, lib
 
+if TYPE_CHECKING:
+    from openturret.c_ext._engine import JitterStats
+
 PACKET_SAMPLES = 160
 TARGET_MS = 60
-SILENCE, VOICE, CONCEALED = lib.OT_GET_SILENCE, lib.OT_GET_VOICE, lib.OT_GET_CONCEALED
+MAXIMUM_MS = 300
+SILENCE, VOICE = lib.OT_GET_SILENCE, lib.OT_GET_VOICE
+CONCEALED, NOISE = lib.OT_GET_CONCEALED, lib.OT_GET_NOISE
 
 Pcm = npt.NDArray[np.int16]
 
@@ -33,16 +39,28 @@ def level(pcm: Pcm) -> float:
 class Buffer:
     """A jitter buffer and a sender of a steady tone."""
 
-    def __init__(self, target_ms: int = TARGET_MS, first: int = 100, timestamp: int = 0) -> None:
+    def __init__(
+        self,
+        target_ms: int = TARGET_MS,
+        first: int = 100,
+        timestamp: int = 0,
+        maximum_ms: int = MAXIMUM_MS,
+    ) -> None:
         out = ffi.new("ot_jitter **")
-        assert lib.ot_jitter_create(out, lib.OT_PCMU, target_ms) == 0
+        assert lib.ot_jitter_create(out, lib.OT_PCMU, target_ms, maximum_ms) == 0
         self._handle = ffi.gc(out[0], lib.ot_jitter_destroy)
         self.first = first
         self.timestamp = timestamp
         self.kinds: list[int] = []
 
     def put(
-        self, number: int, *, ssrc: int = 7, payload: bytes | None = None, shift: int = 0
+        self,
+        number: int,
+        *,
+        ssrc: int = 7,
+        payload: bytes | None = None,
+        shift: int = 0,
+        flags: int = 0,
     ) -> int:
         """Gives packet `number` of the stream."""
         sound = tone(number * PACKET_SAMPLES) if payload is None else payload
@@ -51,7 +69,7 @@ class Buffer:
         packet.sequence = (self.first + number) & 0xFFFF
         packet.timestamp = (self.timestamp + number * PACKET_SAMPLES + shift) & 0xFFFFFFFF
         packet.payload_octets = len(sound)
-        return lib.ot_jitter_put(self._handle, packet, sound)
+        return lib.ot_jitter_put(self._handle, packet, sound, flags)
 
     def get(self, ticks: int = 1) -> Pcm:
         frames = np.zeros((ticks, 80), np.int16)
@@ -72,6 +90,19 @@ class Buffer:
 
     def buffered_ms(self) -> float:
         return lib.ot_jitter_buffered(self._handle) / 8
+
+    def stats(self) -> "JitterStats":
+        out = ffi.new("ot_jitter_stats *")
+        lib.ot_jitter_read(self._handle, out)
+        return out
+
+    def reading(self) -> int:
+        return lib.ot_jitter_reading(self._handle)
+
+    def outcomes(self) -> list[int]:
+        bits = ffi.new("uint64_t[]", [0])
+        count = lib.ot_jitter_outcomes(self._handle, bits)
+        return [bits[0] >> i & 1 for i in range(count)]
 
     def count(self, kind: int) -> int:
         return self.kinds.count(kind)
@@ -123,7 +154,7 @@ def test_a_lone_packet_is_not_kept_for_ever() -> None:
 
 @pytest.mark.parametrize("depth", [1, 2, 3])
 def test_packets_out_of_order_are_put_in_order(depth: int) -> None:
-    buffer = Buffer(target_ms=100)
+    buffer = Buffer(target_ms=160)
     order = list(range(8))
     for block in range(8, 48, depth + 1):
         order += reversed(range(block, block + depth + 1))
@@ -210,9 +241,10 @@ def test_a_spike_is_survived_and_the_delay_comes_back_down() -> None:
     buffer.get(20)
     for number in range(50, 60):
         buffer.put(number)
-    buffer.play(range(60, 80))
-    assert buffer.buffered_ms() <= TARGET_MS + 100
-    buffer.play(range(80, 1000))
+    buffer.play(range(60, 160))
+    assert buffer.count(CONCEALED) < 20
+    assert buffer.buffered_ms() <= TARGET_MS + 200
+    buffer.play(range(160, 1500))
     assert buffer.buffered_ms() <= TARGET_MS + 20
     assert buffer.kinds[-100:] == [VOICE] * 100
 
@@ -293,7 +325,7 @@ def test_packets_of_any_length_are_played_whole(samples: int) -> None:
             code = tone(sent, samples)
             packet.timestamp = sent
             packet.payload_octets = samples
-            lib.ot_jitter_put(buffer._handle, packet, code)
+            lib.ot_jitter_put(buffer._handle, packet, code, 0)
             packet.sequence = (packet.sequence + 1) & 0xFFFF
             sent += samples
         heard.append(buffer.get())
@@ -329,13 +361,246 @@ def test_no_sequence_of_packets_upsets_it(
             buffer.get(2)
             continue
         packet.sequence, packet.timestamp, packet.payload_octets, packet.ssrc = step
-        lib.ot_jitter_put(buffer._handle, packet, b"\xd5" * step[2])
-        assert buffer.buffered_ms() <= 60_000
+        lib.ot_jitter_put(buffer._handle, packet, b"\xd5" * step[2], 0)
+        assert buffer.buffered_ms() <= MAXIMUM_MS + 481 / 8
     buffer.get(40)
-    assert buffer.kinds[-1] in {SILENCE, VOICE, CONCEALED}
+    assert set(buffer.kinds) <= {SILENCE, VOICE, CONCEALED, NOISE}
     assert np.abs(buffer.get().astype(int)).max() <= 32767
 
 
-@pytest.mark.parametrize(("codec", "target_ms"), [(1, 60), (0, 0), (0, 1000)])
-def test_impossible_settings_are_refused(codec: int, target_ms: int) -> None:
-    assert lib.ot_jitter_create(ffi.new("ot_jitter **"), codec, target_ms) != 0
+# -- adapting ------------------------------------------------------------------------------
+
+
+def test_the_delay_grows_to_what_the_network_needs_and_comes_back() -> None:
+    buffer = Buffer(target_ms=20)
+    rng = np.random.default_rng(5)
+    arrivals = sorted((n * 20 + rng.uniform(0, 60), n) for n in range(1000))
+    heard = 0
+    for tick in range(2000):
+        while heard < len(arrivals) and arrivals[heard][0] <= tick * 10:
+            buffer.put(arrivals[heard][1])
+            heard += 1
+        buffer.get()
+    assert 70 <= buffer.stats().target_ms <= 100
+    assert buffer.kinds[-500:].count(CONCEALED) <= 15
+    buffer.play(range(1000, 4000))
+    assert buffer.stats().target_ms <= 30
+    assert buffer.buffered_ms() <= 40
+
+
+@pytest.mark.parametrize("late_ms", [40, 100])
+def test_one_late_packet_raises_the_target(late_ms: int) -> None:
+    buffer = Buffer(target_ms=20)
+    buffer.play(range(100))
+    buffer.get(late_ms // 10)
+    buffer.put(100)
+    assert buffer.stats().target_ms >= late_ms
+    assert buffer.reading() == lib.OT_READ_ALL
+
+
+def test_too_much_is_stretched_away_without_a_click() -> None:
+    buffer = Buffer(target_ms=20)
+    for number in range(8):
+        buffer.put(number)
+    heard = after_silence(buffer.play(range(8, 400)))
+    stats = buffer.stats()
+    assert stats.shortened_samples >= 800
+    assert stats.skipped_samples == stats.discarded == 0
+    assert buffer.buffered_ms() <= 40
+    steps = np.abs(np.diff(heard.astype(int)))
+    assert steps.max() <= np.abs(np.diff(spoken(range(4)).astype(int))).max() * 1.1
+
+
+def test_far_too_much_is_cut_and_the_rest_played() -> None:
+    buffer = Buffer(maximum_ms=200)
+    buffer.play(range(20))
+    for number in range(20, 50):
+        buffer.put(number)
+        assert buffer.buffered_ms() <= 220
+    assert buffer.stats().skipped_samples > 0
+    assert buffer.stats().discarded > 0
+    buffer.play(range(50, 100))
+    assert buffer.kinds[-50:] == [VOICE] * 50
+
+
+def test_duplicates_do_not_make_it_wait_longer() -> None:
+    buffer = Buffer(target_ms=20)
+    for number in range(300):
+        buffer.put(number)
+        if number > 4:
+            assert buffer.put(number - 4) == lib.OT_PUT_DUPLICATE
+        buffer.get(2)
+    assert buffer.stats().target_ms == 20
+
+
+# -- reading the socket ----------------------------------------------------------------------
+
+
+def test_a_calm_stream_is_read_once_for_each_packet() -> None:
+    buffer = Buffer()
+    waiting: list[int] = []
+    reads = empty_reads = 0
+    for tick in range(4000):
+        if tick % 2 == 0:
+            waiting.append(tick // 2)
+        while (reading := buffer.reading()) != lib.OT_READ_NONE:
+            reads += tick >= 500
+            if not waiting:
+                empty_reads += tick >= 500
+                break
+            untimed = lib.OT_PUT_AS_UNTIMED if reading == lib.OT_READ_ENOUGH else 0
+            buffer.put(waiting.pop(0), flags=untimed)
+        buffer.get()
+    assert buffer.count(CONCEALED) == 0
+    assert empty_reads <= 0.2 * reads
+    assert buffer.buffered_ms() <= TARGET_MS
+
+
+def test_a_lazy_reader_still_notices_that_packets_come_late() -> None:
+    buffer = Buffer(target_ms=20)
+    waiting: list[int] = []
+    late = 0
+    for tick in range(6000):
+        if tick == 3000:
+            late = 4  # from now on 40 ms more
+        if tick % 2 == 0 and tick >= late:
+            waiting.append((tick - late) // 2)
+        while (reading := buffer.reading()) != lib.OT_READ_NONE and waiting:
+            untimed = lib.OT_PUT_AS_UNTIMED if reading == lib.OT_READ_ENOUGH else 0
+            buffer.put(waiting.pop(0), flags=untimed)
+        buffer.get()
+    assert buffer.kinds[-1000:] == [VOICE] * 1000
+
+
+# -- redundancy --------------------------------------------------------------------------------
+
+
+def test_redundancy_fills_a_hole_and_counts_as_nothing() -> None:
+    buffer = Buffer()
+    for number in range(60):
+        if number % 10 != 5:
+            assert buffer.put(number) == lib.OT_PUT_STORED
+            if number:
+                buffer.put(number - 1, flags=lib.OT_PUT_AS_REDUNDANT)
+        buffer.get(2)
+    assert buffer.count(CONCEALED) == 0
+    assert buffer.stats().recovered == 6
+    assert lib.ot_jitter_expected(buffer._handle) == 60
+    assert sum(buffer.outcomes()) == 0
+
+
+def test_the_packet_itself_may_still_come_after_its_redundancy() -> None:
+    buffer = Buffer()
+    buffer.play(range(10))
+    buffer.put(11)
+    assert buffer.put(10, flags=lib.OT_PUT_AS_REDUNDANT) == lib.OT_PUT_STORED
+    assert buffer.put(10, flags=lib.OT_PUT_AS_REDUNDANT) == lib.OT_PUT_DUPLICATE
+    assert buffer.put(10) == lib.OT_PUT_REORDERED
+    assert buffer.put(10) == lib.OT_PUT_DUPLICATE
+
+
+def test_where_there_is_redundancy_play_out_waits_for_it() -> None:
+    buffer = Buffer(target_ms=20)
+    for number in range(200):
+        if number % 10 != 5 or number < 100:
+            buffer.put(number)
+            if number:
+                buffer.put(number - 1, flags=lib.OT_PUT_AS_REDUNDANT)
+        buffer.get(2)
+    assert buffer.stats().target_ms == 40
+    assert buffer.kinds[-100:] == [VOICE] * 100
+
+
+# -- the silent far end ------------------------------------------------------------------------
+
+
+def test_comfort_noise_lasts_until_somebody_speaks() -> None:
+    buffer = Buffer()
+    buffer.play(range(20))
+    buffer.put(20, payload=b"\x32", flags=lib.OT_PUT_AS_NOISE)
+    buffer.get(200)
+    assert buffer.kinds[-190:] == [NOISE] * 190
+    assert buffer.stats().concealed_samples == 0
+    buffer.play(range(21, 40), shift=200 * 80)
+    assert buffer.kinds[-20:] == [VOICE] * 20
+    assert buffer.stats().resets == 0
+
+
+def test_a_gap_in_the_timestamps_alone_is_no_loss() -> None:
+    buffer = Buffer(target_ms=100)
+    buffer.play(range(20))
+    buffer.put(20, shift=320)
+    buffer.play([None, *range(21, 40)], shift=320)
+    assert buffer.count(CONCEALED) == 0
+    assert buffer.stats().concealed_samples == 0
+    assert sum(buffer.outcomes()) == 0
+
+
+def test_after_a_pause_of_minutes_the_stream_goes_on() -> None:
+    buffer = Buffer()
+    buffer.play(range(20))
+    buffer.get(12_000)
+    assert buffer.put(20, shift=12_000 * 80) == lib.OT_PUT_STORED
+    buffer.play(range(21, 40), shift=12_000 * 80)
+    assert buffer.kinds[-20:] == [VOICE] * 20
+
+
+def test_telephone_events_do_not_move_the_clock() -> None:
+    buffer = Buffer()
+    buffer.play(range(20))
+    for number in range(20, 320):  # 6 s of events that keep the timestamp of their beginning
+        buffer.put(number, payload=b"", shift=(20 - number) * PACKET_SAMPLES)
+        buffer.get(2)
+    assert buffer.put(320) == lib.OT_PUT_STORED
+    buffer.play(range(321, 360))
+    assert buffer.kinds[-20:] == [VOICE] * 20
+    assert buffer.stats().resets == 0
+
+
+# -- what became of the packets -----------------------------------------------------------------
+
+
+def test_outcomes_are_told_in_the_order_of_the_sequence() -> None:
+    buffer = Buffer()
+    buffer.play([*range(10), None, *range(11, 20), None, None, *range(22, 40)])
+    lost = [number for number, gone in enumerate(buffer.outcomes()) if gone]
+    assert lost == [10, 20, 21]
+    assert buffer.outcomes() == []
+
+
+def test_the_last_64_outcomes_are_kept() -> None:
+    buffer = Buffer()
+    buffer.play([*range(100), None, *range(101, 160)])
+    told = buffer.outcomes()
+    assert len(told) == 64
+    assert sum(told) == 1
+
+
+def test_a_splice_plays_what_waited_before_the_new_stream() -> None:
+    buffer = Buffer()
+    heard = [buffer.play(range(20))]
+    heard.append(buffer.play(range(5000, 5020), ssrc=8, shift=77))
+    assert buffer.stats().resets == 1
+    assert buffer.count(CONCEALED) == 0
+    everything = after_silence(np.concatenate(heard))
+    expected = np.concatenate([spoken(range(20)), spoken(range(5000, 5020))])
+    assert np.array_equal(everything, expected[: len(everything)])
+    assert lib.ot_jitter_expected(buffer._handle) == 40
+    assert lib.ot_jitter_highest(buffer._handle) == 5019 + 100
+
+
+@pytest.mark.parametrize(
+    ("codec", "minimum_ms", "maximum_ms"), [(1, 60, 200), (0, 0, 200), (0, 80, 60), (0, 60, 1000)]
+)
+def test_impossible_settings_are_refused(codec: int, minimum_ms: int, maximum_ms: int) -> None:
+    assert lib.ot_jitter_create(ffi.new("ot_jitter **"), codec, minimum_ms, maximum_ms) != 0
+
+
+def test_a_far_end_whose_timestamps_leave_its_pauses_out_is_heard_again() -> None:
+    buffer = Buffer()
+    buffer.play(range(20))
+    buffer.put(20, payload=bytes([60]), flags=lib.OT_PUT_AS_NOISE)
+    buffer.get(300)
+    buffer.kinds.clear()
+    buffer.play(range(21, 61))
+    assert buffer.kinds[-60:].count(VOICE) >= 58

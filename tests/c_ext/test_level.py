@@ -30,8 +30,15 @@ def test_a_full_scale_sine_is_three_decibels_down() -> None:
 
 
 @pytest.mark.usefixtures("cpu")
-@pytest.mark.parametrize("samples", [1, 15, 33, 80, 8001])
+@pytest.mark.parametrize("samples", [0, 1, 15, 16, 31, 33, 63, 80, 160, 480, 8001])
 def test_energy_is_the_sum_of_squares(samples: int) -> None:
     pcm = np.random.default_rng(samples).integers(-32768, 32768, samples, dtype=np.int16)
     energy = lib.ot_energy(ffi.from_buffer("int16_t[]", pcm.data), samples)
     assert energy == int((pcm.astype(np.int64) ** 2).sum())
+
+
+@pytest.mark.usefixtures("cpu")
+@pytest.mark.parametrize("samples", [1, 2, 31, 80, 65536])
+def test_the_most_energy_there_is_does_not_overflow(samples: int) -> None:
+    pcm = np.full(samples, -32768, np.int16)
+    assert lib.ot_energy(ffi.from_buffer("int16_t[]", pcm.data), samples) == samples << 30

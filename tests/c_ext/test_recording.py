@@ -11,7 +11,7 @@ import pytest
 from openturret.c_ext import AddressInUseError, ClosedError, Codec, Recording, SettingError
 
 if TYPE_CHECKING:
-    from tests.c_ext.conftest import Bench, FarEnd, Heard
+    from tests.c_ext.conftest import Bench, FarEnd, Heard, Pcm
 
 LOOPBACK = "127.0.0.1"
 
@@ -47,31 +47,102 @@ def same(a: "list[Heard]", b: "list[Heard]") -> bool:
     return [plain(packet) for packet in a] == [plain(packet) for packet in b]
 
 
-@pytest.mark.parametrize("codec", Codec)
-def test_two_recorders_get_the_same_complete_sum(bench: "Bench", codec: Codec) -> None:
-    recording = bench.engine.open_recording(codec=codec)
+def record(
+    bench: "Bench", recording: Recording, said: "list[Pcm]", rate_hz: int = 8000
+) -> "list[list[Heard]]":
+    """Parties on buses of their own, all of them recorded; returns what both recorders got."""
     recorders = [bench.far_end(), bench.far_end()]
     for index, recorder in enumerate(recorders):
         fork(bench, recording, index, recorder, payload_type=96 + index)
-    speakers = [bench.engine.open_device() for _ in range(2)]
-    rng = np.random.default_rng(3)
-    said = [rng.integers(-32768, 32768, 8000).astype(np.int16) for _ in speakers]
+    speakers = [bench.party(rate_hz) for _ in said]
     for speaker in speakers:
-        bus = bench.engine.open_bus()
-        bus.join(speaker, talk_db=0, listen_db=0)
+        bus = bench.engine.open_bus(rate_hz=rate_hz)
+        bus.join(speaker.leg, talk_db=0, listen_db=0)
         recording.tap(bus)
-        speaker.write_capture(bytes(2 * 160))
     bench.engine.step(2)
-    for at in range(0, 8000, 80):
+    step = rate_hz // 100
+    for at in range(0, len(said[0]), step):
         for speaker, pcm in zip(speakers, said, strict=True):
-            speaker.write_capture(pcm[at : at + 80].tobytes())
+            speaker.say(pcm[at : at + step])
         bench.engine.step()
-    heard = [recorder.hear_all() for recorder in recorders]
+    return [recorder.hear_all() for recorder in recorders]
+
+
+@pytest.mark.parametrize("codec", [Codec.PCMU, Codec.PCMA, Codec.L16_8K])
+def test_two_recorders_get_the_same_complete_sum(bench: "Bench", codec: Codec) -> None:
+    recording = bench.engine.open_recording(codec=codec)
+    rng = np.random.default_rng(3)
+    said = [rng.integers(-32768, 32768, 8000).astype(np.int16) for _ in range(2)]
+    heard = record(bench, recording, said)
     assert same(heard[0], heard[1])
     assert [packets[0].payload_type for packets in heard] == [96, 97]
     assert {packet.ssrc for packets in heard for packet in packets} == {recording.ssrc}
     total = (said[0].astype(np.int32) + said[1]).clip(-32768, 32767).astype(np.int16)
     assert bench.encode(total[:6000], codec) in b"".join(packet.payload for packet in heard[0])
+
+
+@pytest.mark.parametrize("codec", [Codec.PCMU, Codec.L16_16K])
+@pytest.mark.parametrize("rate_hz", [8000, 16000, 48000])
+def test_buses_of_any_rate_are_recorded(bench: "Bench", codec: Codec, rate_hz: int) -> None:
+    recording = bench.engine.open_recording(codec=codec)
+    said = [bench.tone(f, rate_hz, 6000, rate_hz=rate_hz) for f in (700, 1900)]
+    heard = record(bench, recording, said, rate_hz)
+    assert same(heard[0], heard[1])
+    pcm = np.concatenate([bench.decode(packet.payload, codec) for packet in heard[0]])
+    spectrum = np.abs(np.fft.rfft(pcm[-codec.rate_hz // 2 :]))
+    loudest = sorted(int(line) * 2 for line in np.argsort(spectrum)[-2:])
+    assert loudest == [700, 1900]
+
+
+@pytest.mark.parametrize("codec", [Codec.G722, Codec.OPUS_16K])
+def test_codecs_that_remember_are_recorded_alike(bench: "Bench", codec: Codec) -> None:
+    recording = bench.engine.open_recording(codec=codec)
+    said = bench.tone(700, 16000, 6000, rate_hz=16000)
+    heard = record(bench, recording, [said], 16000)
+    assert len(heard[0]) > 40
+    assert same(heard[0], heard[1])
+    assert len({packet.payload for packet in heard[0]}) > 20
+
+
+def test_stereo_parts_the_far_ends_from_the_unit(bench: "Bench") -> None:
+    recording = bench.engine.open_recording(codec=Codec.L16_8K, stereo=True)
+    recorder = bench.far_end()
+    fork(bench, recording, 0, recorder)
+    party, dealer = bench.party(), bench.engine.open_source()
+    bus = bench.engine.open_bus()
+    bus.join(party.leg, talk_db=0, listen_db=0)
+    bus.join(dealer, talk_db=-6.0206, listen_db=None)
+    recording.tap(bus)
+    dealer.play_clip(np.full(8000, 4000, np.int16).tobytes(), times=0)
+    for _ in range(60):
+        party.say(np.full(80, -3000, np.int16))
+        bench.engine.step()
+    sound = np.frombuffer(recorder.hear_all()[-1].payload, ">i2")
+    assert len(sound) == 320
+    assert set(sound[0::2]) == {-3000}
+    assert set(sound[1::2]) == {2000}
+
+
+def test_stereo_is_for_codecs_of_single_samples(bench: "Bench") -> None:
+    for codec in (Codec.G722, Codec.OPUS_48K):
+        with pytest.raises(SettingError):
+            bench.engine.open_recording(codec=codec, stereo=True)
+
+
+def test_the_sequence_range_counts_on_past_the_sixteen_bits(bench: "Bench") -> None:
+    recording, recorder = bench.engine.open_recording(ptime_ms=10), bench.far_end()
+    fork(bench, recording, 0, recorder)
+    bus = bench.engine.open_bus()
+    recording.tap(bus)
+    bench.engine.step(20)
+    first = recorder.hear_all()[0].sequence
+    for _ in range(70):
+        bench.engine.step(1000)
+        recorder.hear_all()
+    stats = recording.stats()[0]
+    assert stats.first_sequence == first
+    assert stats.last_sequence == first + stats.packets_sent - 1
+    assert stats.last_sequence > 65536
 
 
 def test_a_recorder_that_refuses_is_counted_and_the_voice_goes_on(bench: "Bench") -> None:

@@ -14,7 +14,7 @@ from openturret.drivers.oldcb import OldcbMatrix
 from openturret.firmware.matrix.control import MAX_CLIENTS, ControlServer
 from openturret.firmware.matrix.errors import MatrixProcessError
 from openturret.firmware.matrix.matrix import Matrix
-from openturret.firmware.matrix.methods import METHODS, perform
+from openturret.firmware.matrix.methods import METHODS, SLOW_METHODS, perform
 from openturret.hal.errors import MatrixGoneError, WireError
 from openturret.hal.wire.json_lines import MAX_LINE_BYTES, JsonObject, decode, encode
 
@@ -194,23 +194,34 @@ async def test_the_client_comes_back_after_its_connection_broke(unit: Unit) -> N
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text() | st.sampled_from(["PCMU", "127.0.0.1", "leg:1", "device:panel", "x"]),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    | st.integers(0, 130) | st.text()
+    | st.sampled_from(["PCMU", "OPUS_16K", "127.0.0.1", "leg:1", "device:panel", "x", "source:x",
+                       "sink:x", "x.wav", "busy", "12#", "handset-left", "AEAD_AES_128_GCM"]),
+    lambda inner: st.lists(inner, max_size=3)
+    | st.dictionaries(st.text() | st.sampled_from(
+        ["suite", "send", "receive", "parts", "steps", "repeats", "echo", "echo_of", "tail_ms"]),
+        inner, max_size=3),
     max_leaves=5,
 )  # fmt: skip
 NAMES = st.sampled_from(
     ["leg", "address", "rtp_port", "rtcp_port", "codec", "payload_type", "ptime_ms", "send", "tag",
-     "bus", "port", "talk_db", "listen_db", "name", "index", "remote_address", "remote_rtp_port"]
+     "bus", "port", "talk_db", "listen_db", "name", "index", "remote_address", "remote_rtp_port",
+     "event_type", "noise_type", "redundancy", "srtp", "bitrate_bps", "fec", "digits",
+     "duration_ms", "rate_hz", "count", "device", "capture", "playback", "gain_db", "ports",
+     "depth_db", "hold_ms", "cleaning", "tone", "zone", "path", "times", "max_seconds", "stereo"]
 )  # fmt: skip
 
 
 async def test_no_parameters_bring_a_method_down(unit: Unit) -> None:
+    loop = asyncio.get_running_loop()
+
     @settings(deadline=None)
-    @given(st.sampled_from(sorted(METHODS)), st.dictionaries(NAMES, VALUES))
+    @given(st.sampled_from(sorted({*METHODS, *SLOW_METHODS})), st.dictionaries(NAMES, VALUES))
     def throw(method: str, params: JsonObject) -> None:
+        result = asyncio.run_coroutine_threadsafe(perform(unit.matrix, method, params), loop)
         try:
-            encode(perform(unit.matrix, method, params), max_line_bytes=1 << 20)
+            encode(result.result(20), max_line_bytes=1 << 20)
         except (WireError, MatrixProcessError, OSError):
             return
 
-    throw()
+    await asyncio.to_thread(throw)

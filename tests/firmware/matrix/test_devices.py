@@ -60,6 +60,7 @@ async def test_a_missing_driver_is_an_error_of_the_join_and_the_rest_goes_on(
 class FickleAudio:
     """A driver with a mistake in it: its first stream fails in a way of its own."""
 
+    rate_hz = 8000
     frame_samples = 160
 
     def __init__(self) -> None:

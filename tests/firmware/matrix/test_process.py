@@ -281,7 +281,7 @@ async def test_both_recorders_get_the_same_payload(unit: Unit) -> None:
         reserved = await matrix.recording_reserve("handsets", 0)
         for index, port in enumerate((port_a, port_b)):
             place = await matrix.recording_fork(
-                "handsets", index, ForkTarget("127.0.0.1", port, Codec.PCMA.payload_type)
+                "handsets", index, ForkTarget("127.0.0.1", port, payload_type=8)
             )
             assert index == 1 or place == reserved
 
@@ -429,7 +429,7 @@ async def test_what_is_wrong_is_refused_with_the_error_that_says_so(unit: Unit) 
     leg = await matrix.leg_open()
     with pytest.raises(UnknownPortError, match="there are handset-left"):
         await matrix.bus_join("x", device_port("nowhere"))
-    with pytest.raises(MatrixRequestError, match="neither leg:N nor device:POSITION"):
+    with pytest.raises(MatrixRequestError, match="neither leg:N, device:POSITION"):
         await matrix.bus_join("x", "handset-left")
     with pytest.raises(MatrixRequestError, match="talk_db"):
         await matrix.bus_join("x", leg_port(leg.leg), talk_db=99)

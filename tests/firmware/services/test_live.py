@@ -23,7 +23,7 @@ class Feed:
 
     def levels(self) -> dict[str, object]:
         self.asked += 1
-        return {"leg:1": [-20.0, -30.0]}
+        return {"levels": {"leg:1": [-20.0, -30.0]}, "active": []}
 
 
 @pytest.fixture

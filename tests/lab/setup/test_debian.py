@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from openturret.lab.setup.debian import BUILD_PACKAGES, BuildTools
+from openturret.lab.setup.debian import BUILD_PACKAGES, BuildTools, ServerSysroot
 from openturret.lab.setup.shell import Shell
 
 SCRIPTS = {
@@ -64,6 +64,22 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     monkeypatch.setenv("HOST", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return Host(tmp_path)
+
+
+def test_more_packages_than_the_build_needs_can_be_asked_for(host: Host) -> None:
+    tools = BuildTools(system_python=False, more=("librem-dev",))
+    assert set(tools.missing()) == {*ABSENT, "librem-dev"}
+    tools.install(host.shell)
+    assert "librem-dev" in host.read("installed")
+
+
+def test_a_second_sysroot_knows_its_own_packages(host: Host) -> None:
+    bench, peers = ServerSysroot(), ServerSysroot(("rtpengine-daemon",), "peers/rtpengine")
+    assert bench.path != peers.path
+    assert peers.unpack(host.shell) == "0 packages unpacked"
+    assert peers.unpack(host.shell) == "cached"
+    assert ServerSysroot(("another",), "peers/rtpengine").unpack(host.shell) != "cached"
+    assert bench.unpack(host.shell) != "cached"
 
 
 def test_only_what_is_missing_is_installed_and_taken_back(host: Host) -> None:
