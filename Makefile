@@ -1,19 +1,22 @@
 # Two commands do everything on a fresh Debian machine: `make demo` and `make test`.
 PYTHON ?= python3
+SECONDS ?= 60
 SETUP = PYTHONPATH=.pkg PYTHONDONTWRITEBYTECODE=1 $(PYTHON) -m openturret.lab.setup
 WHEELS = $${XDG_CACHE_HOME:-$$HOME/.cache}/openturret/wheels
 
-.PHONY: help demo stay bench test quick benchmark docs clean setup python
+.PHONY: help demo stay test quick fuzz bench peers centres docs clean setup python
 
 help:
 	@echo "make demo       a TouchPro boots from the network, registers, calls, is recorded twice"
 	@echo "make stay       the same, and the bench stays up with the panel in your browser"
 	@echo "make test       every test, types, lint, the engine under sanitizers"
 	@echo "make quick      the tests that take less than a minute in all"
-	@echo "make benchmark  the measurements of benchmarks/, beside their peers"
-	@echo "make bench      the data centres alone, until Ctrl-C"
+	@echo "make fuzz       looks for inputs that break the engine: SECONDS=60 for each target"
+	@echo "make bench      every measurement, written to docs/performance.md (about 20 minutes)"
+	@echo "make peers      what the measurements are compared with, made ready (PJMEDIA, rtpengine)"
+	@echo "make centres    the data centres alone, until Ctrl-C"
 	@echo "make setup      only what the others do first"
-	@echo "make docs       docs/ports.md and docs/keys.md, generated from the code"
+	@echo "make docs       what is generated from the code: docs/ports.md, docs/keys.md, the engine's stub"
 	@echo "make clean      takes everything back but the cache"
 
 python:
@@ -35,17 +38,26 @@ demo: setup
 stay: setup
 	@.venv/bin/turret demo --stay
 
-bench: setup
+centres: setup
 	@.venv/bin/turret bench
 
-test: setup
+test: python
+	@echo "Setting up (the first time takes a few minutes)"
+	@$(SETUP) --tests
 	@PIP_FIND_LINKS="$$PIP_FIND_LINKS $(WHEELS)" .venv/bin/tox run
 
 quick: setup
 	@.venv/bin/ruff check . && .venv/bin/python -m openturret.lab.isolated .venv/bin/pytest -q -m "not slow and not bench"
 
-benchmark: setup
-	@.venv/bin/python benchmarks/engine/run.py && .venv/bin/python benchmarks/unit.py
+fuzz: setup
+	@.venv/bin/python tests/fuzz/run.py --seconds $(SECONDS)
+
+bench: setup
+	@.venv/bin/python -m pip install --quiet --group measure
+	@.venv/bin/python -m benchmarks
+
+peers: setup
+	@.venv/bin/python -m benchmarks.peers
 
 docs: setup
 	@.venv/bin/python -m openturret.firmware.config.docs

@@ -1,6 +1,6 @@
 """How fast a unit is there, and what it costs to have it: boot time, memory, idle CPU.
 
-    python benchmarks/unit.py --units 5 --idle-s 20
+    python benchmarks/unit.py [--units 5] [--idle-s 20] [--quick] [--json]
 
 Every figure is the median of the units, with the range. "First boot" is a unit as it leaves the
 factory; "next boot" is the same unit after its plug was pulled: it has a lease, a firmware and a
@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
+import json
 import os
 import statistics
 import sys
@@ -30,6 +32,9 @@ from openturret.lab.unit import Unit
 MEMORY_GOAL_MB = 150.0
 IDLE_GOAL_PERCENT = 3.0
 DEALER = plan.PEOPLE[1]
+BENCHMARK = "unit"
+
+Row = dict[str, str | float]
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
@@ -56,6 +61,13 @@ def spread(values: Sequence[float], unit: str, digits: int = 2) -> str:
     """Median and range."""
     middle, low, high = statistics.median(values), min(values), max(values)
     return f"{middle:.{digits}f} {unit} ({low:.{digits}f}…{high:.{digits}f})"
+
+
+def row(subject: str, values: Sequence[float], unit: str) -> Row:
+    """A figure for other programs; n is how many units it was drawn from."""
+    middle, least, most = statistics.median(values), min(values), max(values)
+    figure: Row = {"benchmark": BENCHMARK, "subject": subject, "n": len(values), "unit": unit}
+    return {**figure, "median": middle, "least": least, "most": most}
 
 
 async def boot(dealer: Dealer) -> Boot:
@@ -126,7 +138,9 @@ def tell_parts(title: str, parts: Sequence[dict[str, float]], unit: str, goal: f
     say(f"  {'together':<10} {spread(together, unit)}; goal ≤ {goal:g} {unit}: {verdict}")
 
 
-async def measure(units: int, idle_s: float, folder: Path, tell: Callable[[str], None]) -> None:
+async def measure(
+    units: int, idle_s: float, folder: Path, tell: Callable[[str], None]
+) -> list[Row]:
     """The whole measurement."""
     async with Bench(folder, units=units) as bench:
         quiet_profile(bench)
@@ -144,6 +158,12 @@ async def measure(units: int, idle_s: float, folder: Path, tell: Callable[[str],
     tell_boots("next boot, after the plug was pulled", following)
     tell_parts("memory, logged in, no call", memory, "MB", MEMORY_GOAL_MB)
     tell_parts(f"idle CPU over {idle_s:g} s, of one core", idle, "%", IDLE_GOAL_PERCENT)
+    return [
+        row("first boot, power to registered", [boot.seconds for boot in first], "s"),
+        row("next boot, power to registered", [boot.seconds for boot in following], "s"),
+        row("memory", [sum(parts.values()) for parts in memory], "MB"),
+        row("idle CPU, of one core", [sum(parts.values()) for parts in idle], "%"),
+    ]
 
 
 def main() -> int:
@@ -151,12 +171,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--units", type=int, default=5, help="how many units (5)")
     parser.add_argument("--idle-s", type=float, default=20.0, help="seconds of idling (20)")
+    parser.add_argument("--quick", action="store_true", help="one unit, five seconds")
+    parser.add_argument("--json", action="store_true", help="an array of rows instead of lines")
     options = parser.parse_args()
     if not namespace.inside():
         return namespace.enter([sys.executable, __file__, *sys.argv[1:]])
-    with tempfile.TemporaryDirectory(prefix="ot-") as folder:
-        asyncio.run(stoppable(measure(options.units, options.idle_s, Path(folder), say)))
-    return 0
+    units, idle_s = (1, 5.0) if options.quick else (options.units, options.idle_s)
+    lines = contextlib.redirect_stdout(sys.stderr) if options.json else contextlib.nullcontext()
+    with tempfile.TemporaryDirectory(prefix="ot-") as folder, lines:
+        rows = asyncio.run(stoppable(measure(units, idle_s, Path(folder), say)))
+    if options.json:
+        say(json.dumps(rows or [], indent=1))
+    return 0 if rows else 1
 
 
 if __name__ == "__main__":

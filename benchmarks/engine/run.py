@@ -1,178 +1,142 @@
-"""Engine CPU per leg-frame against a program that only receives and sends the same packets.
+"""CPU per leg and 20 ms: the engine, the bare program, PJMEDIA and rtpengine on the same work.
 
-Both do the work of ``work.h``: 66 legs, PCMU, 20 ms, every leg hearing all others, 23 recordings
-to two recorders each.  The device under test runs on one processor, the load on another; runs are
-interleaved, so a busy machine slows both alike.  A run counts only when nothing was lost, every
-sink got its packets without a gap, and (for the engine) every payload was bit for bit what 32-bit
-arithmetic says.
+66 legs, PCMU, 20 ms, every leg hearing all others (``work.h``).  The device under test has one
+processor, the load another.  Runs are interleaved, so that a busy machine slows all alike, and
+ratios are taken between neighbours.
 
-    python benchmarks/engine/run.py [--runs 7] [--seconds 10] [--json]
+    python -m benchmarks.engine.run [--runs 7] [--seconds 10] [--quick] [--json]
 """
 
+from __future__ import annotations
+
 import argparse
-import json
-import os
-import shutil
-import statistics
-import subprocess
+import functools
 import sys
 import tempfile
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from openturret.c_ext.engine_build import LIBRARIES
+from ..figures import BenchmarkError, Figure, Missing, Row, note, tell
+from ..peers import PeerError
+from . import devices
+from .devices import LEGS, Device, Run, Workshop
+from .rtpengine import Rtpengine
 
-HERE = Path(__file__).resolve().parent
-SOURCES = HERE.parents[1] / "c_ext"
-FLAGS = ["-D_GNU_SOURCE", "-std=gnu11", "-O3", "-ffp-contract=off", "-Wall", "-Wextra"]
-LEGS = 66
-WARM_UP_MS = 500
-LEAD_MS = 300
-EDGE_PACKETS = 8
-DEVICES = ("bare", "full")
-
-
-class BenchmarkError(Exception):
-    """The benchmark cannot be run here."""
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One run of one device under test; CPU in nanoseconds per leg and 20 ms."""
-
-    device: str
-    leg_frame_ns: float
-    refused: str
+BENCHMARK = "engine"
+RATIO = "engine ratio"
+RATIOS = (
+    ("engine, two recorders", "bare, two recorders"),
+    ("engine, legs alone", "bare, legs alone"),
+    ("PJMEDIA UDP star, stock", "engine, legs alone"),
+    ("PJMEDIA UDP star, native", "engine, legs alone"),
+    ("PJMEDIA UDP mesh, stock", "engine, legs alone"),
+    ("PJMEDIA UDP mesh, native", "engine, legs alone"),
+    ("rtpengine, user space", "engine, legs alone"),
+)
+"""What is divided by what; legs alone face peers that do not record."""
 
 
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """A median and the range it was drawn from."""
+@dataclass(slots=True)
+class Subject:
+    """A device and its runs, or why it is not here."""
 
-    median: float
-    least: float
-    most: float
+    name: str
+    device: Device | None = None
+    missing: str = ""
+    runs: list[Run] = field(default_factory=list)
 
-    @classmethod
-    def of(cls, values: Sequence[float]) -> "Figure":
-        """Summarises at least one value."""
-        return cls(statistics.median(values), min(values), max(values))
+    def measure(self, measured_ms: int) -> None:
+        """Runs the device once; a run that fails does not count."""
+        if self.device is None:
+            return
+        try:
+            run = self.device.measure(measured_ms)
+        except (BenchmarkError, PeerError) as error:
+            run = Run(0.0, str(error), {})
+        self.runs.append(run)
+        note(f"{self.name}: {run.leg_frame_ns:.0f} ns {run.refused}".rstrip())
 
-    def __str__(self) -> str:
-        return f"{self.median:.2f} ({self.least:.2f} to {self.most:.2f})"
-
-
-def build(folder: Path) -> None:
-    """Compiles the three programs as the engine itself is compiled."""
-    compiler = shutil.which(os.environ.get("CC", "gcc"))
-    if compiler is None:
-        raise BenchmarkError("no C compiler: apt-get install gcc libc6-dev")
-    engine = [str(path) for path in sorted(SOURCES.glob("[!_]*.c"))]
-    for name, more in (("bare", []), ("full", engine), ("load", engine)):
-        command = [compiler, *FLAGS, f"-I{SOURCES}", "-o", str(folder / name)]
-        sources = [
-            str(HERE / f"{name}.c"),
-            *more,
-            *(f"-l{name}" for name in LIBRARIES),
-            "-lpthread",
-        ]
-        subprocess.run([*command, *sources], check=True)
+    def rows(self) -> list[Row]:
+        """Its figure, or why there is none."""
+        values = [run.leg_frame_ns for run in self.runs if not run.refused]
+        if values:
+            return [Figure.of(BENCHMARK, self.name, LEGS, values, "ns")]
+        refused = [run.refused for run in self.runs]
+        return [Missing(BENCHMARK, self.name, self.missing or devices.describe_refusals(refused))]
 
 
-def pinned(cpu: int, program: Path, *arguments: int) -> list[str]:
-    """Returns the command that runs a program on one processor."""
-    return ["taskset", "-c", str(cpu), str(program), *map(str, arguments)]
-
-
-def measure(folder: Path, device: str, measured_ms: int) -> Run:
-    """Runs a device under test beside the load and judges whether the run counts."""
-    total_ms = LEAD_MS + WARM_UP_MS + measured_ms + LEAD_MS
-    command = pinned(1, folder / "load", total_ms, int(device == "full"))
-    load = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+def prepare(name: str, make: Callable[[], Device]) -> Subject:
+    """Builds a device; what cannot be built says why."""
     try:
-        said = subprocess.run(
-            pinned(0, folder / device, WARM_UP_MS, measured_ms),
-            stdout=subprocess.PIPE,
-            text=True,
-            check=True,
-        ).stdout
-        sinks = json.loads(load.communicate()[0])
-    finally:
-        load.kill()
-        load.wait()
-    result = json.loads(said)
-    frames = result["ticks"] / 2
-    return Run(device, result["cpu_ns"] / (LEGS * frames), refuse(result, sinks, measured_ms))
+        return Subject(name, make())
+    except (BenchmarkError, PeerError) as error:
+        return Subject(name, missing=str(error))
 
 
-def refuse(result: dict[str, int], sinks: dict[str, int], measured_ms: int) -> str:
-    """Returns why a run does not count, or nothing."""
-    least = (WARM_UP_MS + measured_ms) // 20 - EDGE_PACKETS
-    if result["lost"]:
-        return f"{result['lost']} packets lost, late or made up"
-    if sinks["gaps"] or sinks["least"] < least:
-        return f"{sinks['gaps']} gaps at the sinks, {sinks['least']} of {least} packets at one"
-    if sinks["wrong"]:
-        return f"{sinks['wrong']} payloads differ from the reference"
-    return ""
-
-
-def say(line: str) -> None:
-    """Writes a line of progress or result."""
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
-
-
-def pairs(runs: Sequence[Run]) -> list[float]:
-    """Ratios of the neighbours of which both count."""
-    return [
-        full.leg_frame_ns / bare.leg_frame_ns
-        for bare, full in zip(runs[::2], runs[1::2], strict=True)
-        if not bare.refused and not full.refused
+def subjects(workshop: Workshop) -> list[Subject]:
+    """Everything that is measured; neighbours in the list are neighbours in time."""
+    found = [
+        prepare(name.format(who), functools.partial(make, workshop, recorders))
+        for recorders, name in ((1, "{}, two recorders"), (0, "{}, legs alone"))
+        for who, make in (("bare", devices.bare), ("engine", devices.engine))
     ]
+    for shape, mesh in (("star", False), ("mesh", True)):
+        found += [
+            prepare(
+                f"PJMEDIA UDP {shape}, {build}",
+                functools.partial(devices.pjmedia, workshop, build, mesh=mesh),
+            )
+            for build in ("stock", "native")
+        ]
+    found.append(prepare("rtpengine, user space", functools.partial(Rtpengine, workshop)))
+    return found
 
 
-def report(runs: Sequence[Run], *, as_json: bool) -> int:
-    """Writes the figures; returns the exit status: 0 when at least one pair of runs counts."""
-    ratios = pairs(runs)
-    refused = [f"{run.device}: {run.refused}" for run in runs if run.refused]
-    if not ratios:
-        say(f"no pair of runs counts: {'; '.join(refused)}")
-        return 1
-    figures = {
-        device: Figure.of(
-            [run.leg_frame_ns for run in runs if run.device == device and not run.refused]
-        )
-        for device in DEVICES
-    }
-    ratio = Figure.of(ratios)
-    if as_json:
-        everything = {name: asdict(figure) for name, figure in figures.items()}
-        say(json.dumps({**everything, "ratio": asdict(ratio), "refused": refused}))
-        return 0
-    for device, figure in figures.items():
-        say(f"{device}: {figure} ns of CPU per leg and 20 ms")
-    say(f"full / bare: {ratio} over {len(ratios)} pairs, {len(refused)} runs refused")
-    return 0
+def ratio(found: Sequence[Subject], above: str, below: str) -> list[Row]:
+    """How many times the one costs what the other does, run by run."""
+    runs = {subject.name: subject.runs for subject in found}
+    values = [
+        high.leg_frame_ns / low.leg_frame_ns
+        for high, low in zip(runs[above], runs[below], strict=False)
+        if not high.refused and not low.refused
+    ]
+    name = f"{above} ÷ {below}"
+    return [Figure.of(RATIO, name, LEGS, values, "times")] if values else []
+
+
+def measure(runs: int, seconds: float) -> list[Row]:
+    """The whole measurement.
+
+    Raises:
+        BenchmarkError: When nothing at all can be measured here.
+    """
+    devices.check_machine()
+    devices.isolate()
+    if not devices.realtime_prefix():
+        note("SCHED_FIFO is not granted here: other processes may take turns with the device")
+    with tempfile.TemporaryDirectory(prefix="ot-bench-") as folder:
+        found = subjects(Workshop(Path(folder)))
+        for number in range(runs):
+            note(f"round {number + 1} of {runs}")
+            for subject in found:
+                subject.measure(int(seconds * 1000))
+    rows = [row for subject in found for row in subject.rows()]
+    return rows + [row for pair in RATIOS for row in ratio(found, *pair)]
 
 
 def main() -> int:
-    """Builds, runs and reports."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--runs", type=int, default=7, help="pairs of runs (7)")
-    parser.add_argument("--seconds", type=int, default=10, help="measured per run (10)")
-    parser.add_argument("--json", action="store_true", help="one object instead of lines")
+    """Builds, runs and reports; 1 when the engine's runs do not count."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--runs", type=int, default=7, help="rounds (7)")
+    parser.add_argument("--seconds", type=float, default=10, help="measured per run (10)")
+    parser.add_argument("--quick", action="store_true", help="one round of two seconds")
+    parser.add_argument("--json", action="store_true", help="an array of rows instead of lines")
     options = parser.parse_args()
-    runs: list[Run] = []
-    with tempfile.TemporaryDirectory() as folder:
-        build(Path(folder))
-        for _ in range(options.runs):
-            for device in DEVICES:
-                runs.append(measure(Path(folder), device, options.seconds * 1000))
-                if not options.json:
-                    say(f"{device} {runs[-1].leg_frame_ns:.0f} ns {runs[-1].refused}")
-    return report(runs, as_json=options.json)
+    runs, seconds = (1, 2.0) if options.quick else (options.runs, options.seconds)
+    rows = measure(runs, seconds)
+    tell(rows, as_json=options.json)
+    return 0 if any(row.benchmark == RATIO for row in rows) else 1
 
 
 if __name__ == "__main__":

@@ -1,9 +1,12 @@
 /* The work that every device under test does: the same packets in and out at the same pace.
  *
- * 66 legs (2 handsets, 64 speakers), PCMU, 20 ms.  The handsets share one recording, the speakers
- * three to one, and each recording goes to two recorders.  Even legs have their turn on even ticks
- * of 10 ms, odd ones on odd ticks.  The load speaks a pattern of 10 ms over and over, one per leg,
- * so that what must be heard is known at every tick.
+ * 66 legs unless told otherwise (2 handsets, 64 speakers), PCMU, 20 ms.  The handsets share one
+ * recording, the speakers three to one, and each recording goes to two recorders.  Even legs have
+ * their turn on even ticks of 10 ms, odd ones on odd ticks.  The load speaks a pattern of 10 ms
+ * over and over, one per leg, so that what must be heard is known at every tick.  A device's ticks
+ * begin at whole multiples of 10 ms; the load speaks every millisecond, a tenth of the legs at a
+ * time, half a millisecond beside them: were both at work at once, each would slow the other, and
+ * by how much would be chance.
  */
 #ifndef BENCH_WORK_H
 #define BENCH_WORK_H
@@ -21,21 +24,32 @@
 
 enum {
     LEGS = 66,
+    LEGS_MAX = 256,
     HANDSETS = 2,
-    RECORDINGS = 1 + (LEGS - HANDSETS + 2) / 3,
-    FORKS = 2 * RECORDINGS,
+    RECORDINGS_MAX = 1 + (LEGS_MAX - HANDSETS + 2) / 3,
+    FORKS_MAX = 2 * RECORDINGS_MAX,
     TICK_NS = 10000000,
     TICK_SAMPLES = 80,
     PACKET = 12 + 2 * TICK_SAMPLES,
-    LEG_PORT = 12000,
-    FORK_PORT = 12400,
+    LEG_PORT = 12000, /* each range: two ports for each leg or fork */
+    FORK_PORT = 12600,
     FAR_PORT = 13000,
-    RECORDER_PORT = 13400
+    RECORDER_PORT = 13600
 };
 
 static inline int recording_of(int leg)
 {
     return leg < HANDSETS ? 0 : 1 + (leg - HANDSETS) / 3;
+}
+
+static inline int recordings_of(int legs)
+{
+    return 1 + (legs - HANDSETS + 2) / 3;
+}
+
+static inline int forks_of(int legs)
+{
+    return 2 * recordings_of(legs);
 }
 
 /* Leg `leg` says this for 10 ms, again and again; the sum of all of them saturates at times. */
@@ -53,6 +67,21 @@ static inline void fail(const char *what)
 {
     perror(what);
     exit(2);
+}
+
+/* The number that argument `index` is, within bounds; `otherwise` when it is not given. */
+static inline int argument(int count, char **arguments, int index, int least, int most,
+                           int otherwise)
+{
+    if (index >= count)
+        return otherwise;
+    char *end;
+    long value = strtol(arguments[index], &end, 10);
+    if (*end || value < least || value > most) {
+        errno = EINVAL;
+        fail(arguments[index]);
+    }
+    return (int)value;
 }
 
 static inline struct sockaddr_in loopback(int port)
@@ -101,6 +130,12 @@ static inline void sleep_until(int64_t time_ns)
 
     while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR)
         ;
+}
+
+/* The beginning of the next tick of every device under test. */
+static inline int64_t next_boundary(void)
+{
+    return (clock_ns(CLOCK_MONOTONIC) / TICK_NS + 1) * TICK_NS;
 }
 
 /* What a device under test says at the end: CPU per tick, and whether it lost anything. */

@@ -1,0 +1,1 @@
+"""The mixing kernel beside its peers."""

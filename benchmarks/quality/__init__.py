@@ -1,0 +1,1 @@
+"""What is heard through bad networks, beside peers."""
