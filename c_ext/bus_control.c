@@ -7,7 +7,6 @@
 #include "control.h"
 
 static const float GAIN_MAX_DB = 20.0F;
-static const uint32_t RATES_HZ[OT_RATES] = {8000, 16000, 48000};
 
 /* -- resampling -------------------------------------------------------------------------------- */
 
@@ -18,8 +17,8 @@ int ot_rates_make(ot_rate *rates[OT_RATES], uint32_t rate, int towards)
 
     for (uint32_t other = 0; other < OT_RATES && !error; other++)
         if (other != rate && rates[other] == NULL)
-            error = ot_rate_create(&rates[other], RATES_HZ[towards ? other : rate],
-                                   RATES_HZ[towards ? rate : other]);
+            error = ot_rate_create(&rates[other], ot_rate_hz(towards ? other : rate),
+                                   ot_rate_hz(towards ? rate : other));
     return error;
 }
 

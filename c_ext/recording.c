@@ -91,14 +91,6 @@ static int sum_channel(ot_engine *engine, struct ot_recording *recording, uint32
     return any;
 }
 
-static void interleave(int16_t *out, const int16_t *left, const int16_t *right, size_t samples)
-{
-    for (size_t i = 0; i < samples; i++) {
-        out[2 * i] = left[i];
-        out[2 * i + 1] = right[i];
-    }
-}
-
 static const int16_t *compose_stereo(ot_engine *engine, struct ot_recording *recording)
 {
     int16_t left[OT_TICK_SAMPLES_MAX];
@@ -108,8 +100,8 @@ static const int16_t *compose_stereo(ot_engine *engine, struct ot_recording *rec
 
     if (!any_left && !any_right)
         return NULL;
-    interleave(engine->out, any_left ? left : ot_silence, any_right ? right : ot_silence,
-               recording->stream.tick_samples);
+    ot_kernel->interleave(engine->out, any_left ? left : ot_silence,
+                          any_right ? right : ot_silence, recording->stream.tick_samples);
     return engine->out;
 }
 

@@ -30,12 +30,6 @@ void ot_recording_untap_all(ot_engine *engine, uint32_t bus)
         untap(engine, &engine->recordings[engine->recordings_active.slots[i]], bus);
 }
 
-static void add_recording(ot_engine *engine, uint32_t slot)
-{
-    engine->recordings[slot].active = 1;
-    ot_list_add(&engine->recordings_active, slot);
-}
-
 static void unfork(ot_engine *engine, struct ot_recording *recording, uint32_t index)
 {
     ot_fork *fork = &recording->forks[index];
@@ -87,7 +81,6 @@ static void remove_recording(ot_engine *engine, uint32_t slot)
     while (recording->tap_count)
         untap(engine, recording, recording->taps[0]);
     ot_list_remove(&engine->recordings_active, slot);
-    recording->active = 0;
     ot_retire(engine, OT_RETIRED_RECORDING, (int)slot);
 }
 
@@ -97,7 +90,7 @@ void ot_recording_command(ot_engine *engine, const ot_command *command)
 
     switch (command->kind) {
     case OT_RECORDING_ADD:
-        add_recording(engine, command->slot);
+        ot_list_add(&engine->recordings_active, command->slot);
         break;
     case OT_RECORDING_TAP:
         tap(engine, recording, command->other);

@@ -3,7 +3,6 @@
 
 static void add_source(ot_engine *engine, uint32_t slot)
 {
-    engine->sources[slot].active = 1;
     ot_port_begin(engine, OT_FIRST_SOURCE + slot, engine->sources[slot].rate);
     ot_list_add(&engine->sources_active, slot);
 }
@@ -21,7 +20,6 @@ void ot_source_finish(ot_engine *engine, uint32_t slot)
     ot_source_hush(engine, source);
     ot_port_end(engine, OT_FIRST_SOURCE + slot);
     ot_list_remove(&engine->sources_active, slot);
-    source->active = 0;
     ot_retire(engine, OT_RETIRED_SOURCE, (int)slot);
 }
 

@@ -56,9 +56,8 @@ static int say(ot_source *source, ot_command *command)
 
 int ot_source_tone(ot_source *source, const ot_tone_spec *tone)
 {
-    static const uint32_t RATES_HZ[OT_RATES] = {8000, 16000, 48000};
     ot_command command = {.with.say = {.says = OT_SAYS_TONE}};
-    int error = ot_tone_init(&command.with.say.tone, RATES_HZ[source->rate], tone);
+    int error = ot_tone_init(&command.with.say.tone, ot_rate_hz(source->rate), tone);
 
     return error ? error : say(source, &command);
 }

@@ -59,6 +59,11 @@ static inline uint8_t ot_rate_index(uint32_t rate_hz)
     return rate_hz == 8000 ? 0 : rate_hz == 16000 ? 1 : 2;
 }
 
+static inline uint32_t ot_rate_hz(uint32_t rate)
+{
+    return rate == 0 ? 8000 : rate == 1 ? 16000 : 48000;
+}
+
 static inline uint32_t ot_rate_samples(uint32_t rate)
 {
     return rate == 0 ? 80 : rate == 1 ? 160 : 480;
@@ -203,8 +208,7 @@ typedef struct {
 typedef enum { OT_SAYS_NOTHING, OT_SAYS_TONE, OT_SAYS_CLIP } ot_says;
 
 struct ot_source {
-    OT_ALIGNED uint8_t active;
-    uint8_t closing_ticks;
+    OT_ALIGNED uint8_t closing_ticks;
     uint8_t rate;
     uint8_t says;  /* ot_says */
     uint8_t fresh; /* has not said anything yet */
@@ -216,7 +220,6 @@ struct ot_source {
         ot_engine *engine;
         uint8_t used;
         uint8_t open;
-        uint8_t rate;
     } control;
 };
 
@@ -244,7 +247,6 @@ struct ot_bus {
     uint32_t talkers; /* in this tick */
     uint32_t local_talkers; /* of these, devices and sources */
     uint32_t loudest; /* 0: all */
-    uint8_t active;
     uint8_t rate;
     uint8_t split;   /* recordings in stereo that tap it */
     uint8_t leaving; /* somebody is */
@@ -267,8 +269,7 @@ typedef struct {
 } ot_fork;
 
 struct ot_recording {
-    OT_ALIGNED uint8_t active;
-    uint8_t stereo;
+    OT_ALIGNED uint8_t stereo;
     uint8_t tap_count;
     uint8_t taps[OT_TAPS_MAX];
     ot_rate *rates[OT_CHANNELS_MAX][OT_RATES]; /* from a bus's rate to ours; NULL: not needed */
@@ -279,9 +280,6 @@ struct ot_recording {
         uint32_t ssrc;
         uint8_t used;
         uint8_t open;
-        ot_encoder *encoder;
-        int16_t *pcm;
-        ot_rate *rates[OT_CHANNELS_MAX][OT_RATES];
     } control;
 };
 
