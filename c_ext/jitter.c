@@ -48,11 +48,14 @@ enum {
     BIN_DECAY = 8, /* seconds */
     BIN_FIRST = 8,  /* where the first packet is put: earlier ones find room */
     REVIEW_LEAST = 20, /* packets from which a review forgets */
+    BEYOND_PACKETS = 10,
     REDUNDANCY_TICKS = 1000,
     LOSS_ALL = 1 << 24,
     LOSS_OFTEN = LOSS_ALL / 100,
     LOSS_MEMORY = 256, /* packets */
     QUIET_ENERGY = 60 * 60, /* a sample; about -55 dBFS */
+    CACHE_LINE = 64,
+    WARM_OCTETS = 3 * CACHE_LINE, /* of a frame; the prefetcher of the processor finds the rest */
     MILLISECONDS = 1000
 };
 
@@ -216,6 +219,7 @@ static void forget_delays(ot_jitter *jitter, uint32_t delay)
     jitter->base = delay;
     jitter->anchor = delay - BIN_FIRST * (uint32_t)jitter->tick_units;
     jitter->counted = 0;
+    jitter->beyond = 0;
     jitter->reviews = 0;
     jitter->reviewed_at = jitter->now;
     jitter->counted_at = jitter->now - 1;
@@ -339,6 +343,24 @@ static void raise_target(ot_jitter *jitter, uint32_t delay)
     jitter->raised = 1;
 }
 
+/* One packet after the other comes later than may ever be waited for: the route is another. */
+static void follow_route(ot_jitter *jitter, uint32_t delay)
+{
+    int32_t late = (int32_t)(delay - jitter->base + jitter->packet_units - jitter->maximum);
+
+    if (late <= 0) {
+        jitter->beyond = 0;
+        return;
+    }
+    if (jitter->beyond == 0 || (int32_t)(jitter->beyond_least - delay) > 0)
+        jitter->beyond_least = delay;
+    if (++jitter->beyond < BEYOND_PACKETS)
+        return;
+    forget_delays(jitter, jitter->beyond_least);
+    jitter->spread = 0;
+    jitter->raised = 0;
+}
+
 /* Earlier than ever is believed at once, unless it is absurd; later only by many.  Packets that
  * come together were held up together, which counts once. */
 static void note_delay(ot_jitter *jitter, const ot_rtp *packet, uint32_t flags)
@@ -352,8 +374,10 @@ static void note_delay(ot_jitter *jitter, const ot_rtp *packet, uint32_t flags)
         return;
     int behind_another = jitter->counted_at == jitter->now &&
                          (int32_t)(jitter->counted_delay - delay) >= 0;
-    if (!behind_another)
+    if (!behind_another) {
         count_delay(jitter, delay);
+        follow_route(jitter, delay);
+    }
     if (jitter->starved)
         raise_target(jitter, delay);
 }
@@ -926,9 +950,14 @@ void ot_jitter_warm(const ot_jitter *jitter)
     uint32_t chunk = jitter->current_used ? jitter->current_chunk : next->chunk;
     uint32_t at = jitter->current_used && jitter->framed ? jitter->current_at : 0;
     const uint8_t *code = jitter->chunks[chunk % OT_JITTER_SLOTS] + at % OT_JITTER_PAYLOAD_MAX;
+    uint32_t frame_octets = (uint32_t)jitter->tick_samples * (uint32_t)sizeof(int16_t);
+    const char *frame =
+        (const char *)jitter->ring + (size_t)((jitter->newest + 1U) % OT_JITTER_FRAMES) * frame_octets;
 
     __builtin_prefetch(code);
-    __builtin_prefetch(code + 64);
+    __builtin_prefetch(code + CACHE_LINE);
+    for (uint32_t line = 0; line < frame_octets && line < WARM_OCTETS; line += CACHE_LINE)
+        __builtin_prefetch(frame + line, 1);
 }
 
 /* -- the past -------------------------------------------------------------------------------- */

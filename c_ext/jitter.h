@@ -175,6 +175,8 @@ struct ot_jitter {
     uint32_t suspect_flags;
     uint32_t suspect_at;
     uint8_t raised; /* at raised_at */
+    uint8_t beyond; /* packets one after the other that came later than the maximum allows for */
+    uint32_t beyond_least; /* delay of them */
     uint32_t anchor;       /* of bin 0 */
     uint32_t counted; /* since the last review */
     uint32_t reviews;

@@ -604,3 +604,14 @@ def test_a_far_end_whose_timestamps_leave_its_pauses_out_is_heard_again() -> Non
     buffer.kinds.clear()
     buffer.play(range(21, 61))
     assert buffer.kinds[-60:].count(VOICE) >= 58
+
+
+@pytest.mark.parametrize("longer_ms", [100, 280, 600])
+def test_a_longer_route_is_heard_without_holes_soon(longer_ms: int) -> None:
+    buffer = Buffer(maximum_ms=200)
+    buffer.play(range(500))
+    buffer.get(longer_ms // 10)
+    buffer.play(range(500, 550))
+    buffer.kinds.clear()
+    buffer.play(range(550, 650))
+    assert buffer.count(VOICE) == 200

@@ -4,7 +4,7 @@
 #include "input.h"
 #include "redundancy.h"
 
-enum { PACKETS_MAX = 40, ROOM = 1500 };
+enum { PACKETS_MAX = 40, ROOM_STEP = 6, ROOM = UINT8_MAX * ROOM_STEP };
 
 static void check_claims(const ot_red *red, size_t octets)
 {
@@ -29,7 +29,7 @@ static void send_one(ot_red_sender *sender, input *in, uint32_t *timestamp)
     size_t octets = (size_t)take8(in) * 5;
     *timestamp += (uint32_t)(int8_t)take8(in) * 40;
     uint8_t type = take8(in);
-    size_t room = take8(in) * 6U;
+    size_t room = (size_t)take8(in) * ROOM_STEP;
     ot_red red;
     const uint8_t *payload = take(in, &octets);
     const ot_red_payload primary = {payload, *timestamp, (uint16_t)octets, type & 127};
