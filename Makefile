@@ -2,6 +2,7 @@
 PYTHON ?= python3
 SECONDS ?= 60
 SETUP = PYTHONPATH=.pkg PYTHONDONTWRITEBYTECODE=1 $(PYTHON) -m openturret.lab.setup
+WORKER = .venv/bin/python -m openturret.lab.isolated .venv/bin/python
 WHEELS = $${XDG_CACHE_HOME:-$$HOME/.cache}/openturret/wheels
 
 .PHONY: help demo stay test quick fuzz bench peers centres docs clean setup python
@@ -47,7 +48,7 @@ test: python
 	@PIP_FIND_LINKS="$$PIP_FIND_LINKS $(WHEELS)" .venv/bin/tox run
 
 quick: setup
-	@.venv/bin/ruff check . && .venv/bin/python -m openturret.lab.isolated .venv/bin/pytest -q -m "not slow and not bench"
+	@.venv/bin/ruff check . && .venv/bin/pytest -q -m "not slow and not bench" --dist loadfile --tx '2*popen//python=$(WORKER)'
 
 fuzz: setup
 	@.venv/bin/python tests/fuzz/run.py --seconds $(SECONDS)
