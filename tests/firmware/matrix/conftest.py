@@ -1,8 +1,12 @@
 """A matrix on the test's own loop, over emulated hardware and the real engine."""
 
 import dataclasses
+import math
+import random
 import tempfile
 import tomllib
+import wave
+from array import array
 from collections.abc import AsyncIterator, Iterator
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -40,6 +44,26 @@ class Unit:
 
     def newcomer(self) -> OldcbMatrix:
         return OldcbMatrix(control_port=self.control_port, event_port=self.event_port)
+
+    def babble(
+        self, name: str, seconds: float, *, rate_hz: int = 8000, loudest: int = 9000
+    ) -> Path:
+        """Something like speech, in a file of the folder: syllables of random length and force."""
+        rng = random.Random(1)
+        samples = array("h")
+        while len(samples) < seconds * rate_hz:
+            strength, length, smooth = rng.uniform(500, loudest), rng.randrange(400, 1600), 0.0
+            for n in range(length):
+                smooth += 0.5 * (rng.uniform(-1, 1) - smooth)
+                samples.append(round(strength * smooth * math.sin(math.pi * n / length)))
+        path = self.folder / name
+        path.parent.mkdir(exist_ok=True)
+        with wave.open(str(path), "wb") as file:
+            file.setnchannels(1)
+            file.setsampwidth(2)
+            file.setframerate(rate_hz)
+            file.writeframes(samples[: int(seconds * rate_hz)].tobytes())
+        return path
 
 
 def declared_drivers() -> list[EntryPoint]:

@@ -1,13 +1,9 @@
 """The matrix end to end: devices, legs, buses and recordings, by what is heard."""
 
 import asyncio
-import math
-import random
 import signal
 import socket
 import sys
-import wave
-from array import array
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -54,23 +50,7 @@ class Unit(Protocol):
     @property
     def control_port(self) -> int: ...
     def newcomer(self) -> OldcbMatrix: ...
-
-
-def babble(path: Path, seconds: float, seed: int = 1) -> Path:
-    """Something like speech: noise in syllables of random length and strength."""
-    rng = random.Random(seed)
-    samples = array("h")
-    while len(samples) < seconds * 8000:
-        strength, length, smooth = rng.uniform(500, 9000), rng.randrange(400, 1600), 0.0
-        for n in range(length):
-            smooth += 0.5 * (rng.uniform(-1, 1) - smooth)
-            samples.append(round(strength * smooth * math.sin(math.pi * n / length)))
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(8000)
-        file.writeframes(samples[: int(seconds * 8000)].tobytes())
-    return path
+    def babble(self, name: str, seconds: float) -> Path: ...
 
 
 async def until(condition: Callable[[], "asyncio.Future[bool] | object"]) -> None:
@@ -122,7 +102,7 @@ async def udp_sink() -> AsyncIterator[tuple[int, list[bytes]]]:
 async def test_what_is_said_at_one_handset_is_heard_at_the_other(unit: Unit) -> None:
     await call_left_to_right(unit.client)
     heard = unit.folder / "heard.wav"
-    spoken = babble(unit.folder / "spoken.wav", 2.0)
+    spoken = unit.babble("spoken.wav", 2.0)
     await unit.hand.listen("handset-right", heard)
     await unit.hand.speak("handset-left", spoken)
     await asyncio.sleep(2.8)
@@ -134,7 +114,7 @@ async def test_what_is_said_at_one_handset_is_heard_at_the_other(unit: Unit) -> 
 async def test_nobody_hears_himself(unit: Unit) -> None:
     await call_left_to_right(unit.client)
     heard = unit.folder / "heard.wav"
-    spoken = babble(unit.folder / "spoken.wav", 1.0)
+    spoken = unit.babble("spoken.wav", 1.0)
     await unit.hand.listen("handset-left", heard)
     await unit.hand.speak("handset-left", spoken)
     await asyncio.sleep(1.5)

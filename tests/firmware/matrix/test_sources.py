@@ -1,11 +1,8 @@
 """Sources and sinks end to end: what one says another keeps, and both outlive the client."""
 
 import asyncio
-import math
 import os
-import random
 import wave
-from array import array
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from pathlib import Path
@@ -45,24 +42,7 @@ class Unit(Protocol):
     @property
     def client(self) -> OldcbMatrix: ...
     def newcomer(self) -> OldcbMatrix: ...
-
-
-def babble(path: Path, seconds: float, rate_hz: int = 8000) -> Path:
-    """Something like speech: noise in syllables of random length and strength."""
-    rng = random.Random(1)
-    samples = array("h")
-    while len(samples) < seconds * rate_hz:
-        strength, length, smooth = rng.uniform(500, 9000), rng.randrange(400, 1600), 0.0
-        for n in range(length):
-            smooth += 0.5 * (rng.uniform(-1, 1) - smooth)
-            samples.append(round(strength * smooth * math.sin(math.pi * n / length)))
-    path.parent.mkdir(exist_ok=True)
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(rate_hz)
-        file.writeframes(samples[: int(seconds * rate_hz)].tobytes())
-    return path
+    def babble(self, name: str, seconds: float, *, rate_hz: int = 8000) -> Path: ...
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
@@ -100,7 +80,7 @@ async def seconds_of(matrix: OldcbMatrix, name: str) -> float:
 
 async def test_a_sound_file_is_said_kept_and_its_end_is_told(unit: Unit) -> None:
     matrix = unit.client
-    spoken = babble(unit.folder / "sounds" / "notice.wav", 1.004, 16000)
+    spoken = unit.babble("sounds/notice.wav", 1.004, rate_hz=16000)
     await matrix.source_open("notice", rate_hz=16000)
     await matrix.sink_open("memo", rate_hz=16000)
     await matrix.bus_join("b", source_port("notice"), talk_db=0, rate_hz=16000)
@@ -188,7 +168,7 @@ async def test_what_does_not_fit_a_source_is_refused(unit: Unit) -> None:
         await matrix.source_wav("x", "missing.wav")
     with pytest.raises(MatrixRequestError, match="without folders"):
         await matrix.source_wav("x", "../network.json")
-    babble(unit.folder / "sounds" / "wide.wav", 0.1, 16000)
+    unit.babble("sounds/wide.wav", 0.1, rate_hz=16000)
     with pytest.raises(MatrixRequestError, match="16000 Hz"):
         await matrix.source_wav("x", "wide.wav")
     for call in (

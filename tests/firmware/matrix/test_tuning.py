@@ -1,10 +1,6 @@
 """What devices are set to: it outlives their being closed, and follows what comes and goes."""
 
 import asyncio
-import math
-import random
-import wave
-from array import array
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from pathlib import Path
@@ -44,29 +40,13 @@ class Unit(Protocol):
     def hand(self) -> Hand: ...
     @property
     def client(self) -> OldcbMatrix: ...
+    def babble(self, name: str, seconds: float, *, loudest: int = 9000) -> Path: ...
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
     async with asyncio.timeout(15):
         while not await condition():
             await asyncio.sleep(0.01)
-
-
-def babble(path: Path, seconds: float) -> Path:
-    """Something like speech: noise in syllables of random length and strength."""
-    rng = random.Random(1)
-    samples = array("h")
-    while len(samples) < seconds * 8000:
-        strength, length, smooth = rng.uniform(5000, 20000), rng.randrange(400, 1600), 0.0
-        for n in range(length):
-            smooth += 0.5 * (rng.uniform(-1, 1) - smooth)
-            samples.append(round(strength * smooth * math.sin(math.pi * n / length)))
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(8000)
-        file.writeframes(samples.tobytes())
-    return path
 
 
 async def settings_of(matrix: OldcbMatrix, position: str) -> DeviceSettings:
@@ -162,7 +142,7 @@ async def test_a_device_is_lowered_while_somebody_speaks_who_came_later(unit: Un
         return -60 < await heard.playing("handset-left") < -40
 
     await until(loud)
-    await unit.hand.speak("handset-right", babble(unit.folder / "b.wav", 2.0), loop=True)
+    await unit.hand.speak("handset-right", unit.babble("b.wav", 2.0, loudest=20000), loop=True)
     await matrix.bus_join("other", RIGHT, talk_db=0)
     await until(lowered)
     await matrix.bus_leave("other", RIGHT)
@@ -172,7 +152,7 @@ async def test_a_device_is_lowered_while_somebody_speaks_who_came_later(unit: Un
 @pytest.mark.slow
 async def test_who_speaks_is_told_with_the_levels(unit: Unit) -> None:
     await unit.client.bus_join("b", LEFT, talk_db=0)
-    await unit.hand.speak("handset-left", babble(unit.folder / "b.wav", 2.0), loop=True)
+    await unit.hand.speak("handset-left", unit.babble("b.wav", 2.0, loudest=20000), loop=True)
     async with aclosing(unit.client.events([Topic.LEVELS])) as events:  # type: ignore[type-var]
         async with asyncio.timeout(10):
             while LEFT not in ((await anext(events)).details.get("active") or ()):  # type: ignore[operator]
