@@ -12,7 +12,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, cast
 
@@ -268,7 +268,9 @@ class Runtime:
 
     def _agent_settings(self) -> AgentSettings:
         port = self._configuration.integer("application.sip.connection.port")
-        return AgentSettings(address=self._files.address(), port=port)
+        settings = AgentSettings(address=self._files.address(), port=port)
+        codecs = self._configuration.texts("application.sip.codecs")
+        return replace(settings, codecs=codecs) if codecs else settings
 
     def _make_desk(self) -> Desk:
         handsets = self._devices.handsets

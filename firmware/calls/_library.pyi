@@ -215,8 +215,13 @@ class CallInfo:
     remoteUri: str
     localUri: str
 
+class _CodecFmtp:
+    name: str
+    val: str
+
 class _CodecSetting:
     frmPerPkt: int
+    encFmtp: list[_CodecFmtp]
 
 class _CodecDescription:
     frameLen: int

@@ -37,12 +37,14 @@ class LocalMedia:
         rtp_port: Its RTP port; RTCP is the next one.
         direction: Written into every description; None leaves PJSIP's.
         label: Written as ``a=label`` (RFC 4574); None writes none.
+        codecs: The only ones that are offered, as SDP names them; empty is all.
     """
 
     address: str
     rtp_port: int
     direction: Direction | None = None
     label: str | None = None
+    codecs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +156,12 @@ class NegotiatedMedia:
     """What offer and answer agreed on for one ``m=audio`` line.
 
     A refused or inactive line has port 0 and neither sends nor receives.
+
+    Attributes:
+        codec: As SDP names it, in capitals.
+        event_payload_type: Of telephone events (RFC 4733), None when there are none.
+        fec: The peer can use Opus's recovery of lost packets (RFC 7587 section 6.1).
+        dtx: The peer would rather have Opus's silence unsent.
     """
 
     index: int
@@ -166,6 +174,8 @@ class NegotiatedMedia:
     ptime_ms: int = 20
     send: bool = False
     receive: bool = False
+    fec: bool = False
+    dtx: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from ...hal.wire.json_lines import JsonObject
-from ..wire.sdp import rewrite
+from ..wire.sdp import restrict, rewrite
 from . import _library as pj
 from .callbacks import guarded
 from .events import (
@@ -158,7 +158,7 @@ def placed(text: str, media: Sequence[LocalMedia]) -> str:
     """Rewrites a description to where the matrix really listens."""
     labels = [each.label for each in media if each.label is not None]
     return rewrite(
-        text,
+        restrict(text, media[0].codecs) if media[0].codecs else text,
         media[0].address,
         [each.rtp_port for each in media],
         labels=labels if len(labels) == len(media) else (),
@@ -181,6 +181,7 @@ def negotiated(index: int, info: pj.StreamInfo) -> NegotiatedMedia:
     address, port = split_address(info.remoteRtpAddress)
     _, rtcp_port = split_address(info.remoteRtcpAddress)
     codec = info.audCodecParam
+    wishes = {each.name.lower(): each.val for each in codec.setting.encFmtp}
     return NegotiatedMedia(
         index,
         address,
@@ -192,4 +193,6 @@ def negotiated(index: int, info: pj.StreamInfo) -> NegotiatedMedia:
         (codec.info.frameLen * codec.setting.frmPerPkt) or 20,
         bool(info.dir & pj.PJMEDIA_DIR_ENCODING) and port > 0,
         bool(info.dir & pj.PJMEDIA_DIR_DECODING) and port > 0,
+        fec=wishes.get("useinbandfec") == "1",
+        dtx=wishes.get("usedtx") == "1",
     )

@@ -18,7 +18,14 @@ pjsip_logger = logging.getLogger(f"{__package__}.pjsip")
 
 LOG_LINES_PER_SECOND = 10
 LOG_LINE_CHARACTERS = 400
-CODEC_PRIORITIES = {"PCMU/8000/1": 255, "PCMA/8000/1": 254}
+CODECS = {
+    "PCMU": "PCMU/8000/1",
+    "PCMA": "PCMA/8000/1",
+    "G722": "G722/16000/1",
+    "OPUS": "opus/48000/2",
+}
+"""What PJSIP can negotiate for the matrix, by the names of configuration; values are PJSIP's."""
+HIGHEST_PRIORITY = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +38,7 @@ class AgentSettings:
         user_agent: Written into every request.
         log_level: PJSIP's own, 1 to 6; 2 is warnings.
         log_path: Reserved for a SIP trace; None for none.
+        codecs: Of `CODECS`, the one offered first coming first.
     """
 
     address: str = "127.0.0.1"
@@ -38,6 +46,17 @@ class AgentSettings:
     user_agent: str = "OpenTurret"
     log_level: int = 2
     log_path: Path | None = None
+    codecs: tuple[str, ...] = tuple(CODECS)
+
+    @property
+    def priorities(self) -> Mapping[str, int]:
+        """PJSIP's priority of each codec that is offered, by PJSIP's name for it.
+
+        >>> AgentSettings(codecs=("PCMA", "PCMU")).priorities
+        {'PCMA/8000/1': 255, 'PCMU/8000/1': 254}
+        """
+        names = dict.fromkeys(CODECS[name] for name in self.codecs)
+        return {name: HIGHEST_PRIORITY - rank for rank, name in enumerate(names)}
 
 
 class PjsipLog(pj.LogWriter):

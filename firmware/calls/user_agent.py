@@ -36,7 +36,7 @@ from .events import (
 )
 from .pjsip_account import PjAccount, account_settings
 from .pjsip_call import PjCall, placed, split_address
-from .pjsip_endpoint import CODEC_PRIORITIES, AgentSettings, PjsipLog, Tap, endpoint_settings
+from .pjsip_endpoint import AgentSettings, PjsipLog, Tap, endpoint_settings
 from .pjsip_messages import add_content, call_parameters, raw
 
 logger = logging.getLogger(__name__)
@@ -123,8 +123,9 @@ class UserAgent:
             self.close()
             raise AgentError(f"SIP at {self._place()}: {reason}") from None
         endpoint.audDevManager().setNoDev()
+        priorities = self._settings.priorities
         for codec in endpoint.codecEnum2():
-            endpoint.codecSetPriority(codec.codecId, CODEC_PRIORITIES.get(codec.codecId, 0))
+            endpoint.codecSetPriority(codec.codecId, priorities.get(codec.codecId, 0))
 
     def close(self, *, hang_up: bool = False) -> None:
         """Ends PJSIP.

@@ -5,29 +5,59 @@ from __future__ import annotations
 import logging
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
-from ...hal.errors import MatrixError, UnknownPortError
+from ...hal.errors import MatrixConflictError, MatrixError, UnknownPortError
 from ...hal.matrix import Codec, LegTarget, MixingMatrix, device_port, leg_port
 from .events import LocalMedia, NegotiatedMedia
 from .line import Line
 
 logger = logging.getLogger(__name__)
 UNITY_DB = 0.0
+HANDSET_RATE_HZ = 16_000
+"""Wide enough for G.722 and Opus; the loudspeaker's open lines are narrow."""
+SPEAKER_RATE_HZ = 8_000
+EXPECTED_LOSS_PERCENT = 5
+"""What Opus reckons with where the far end can recover: below 1 it recovers nothing."""
 
 
-def target_of(media: NegotiatedMedia, before: LegTarget | None) -> LegTarget | None:
+def rate_of(bus: str) -> int:
+    """Returns the rate that a bus of the desk is to have.
+
+    >>> rate_of("handset-left"), rate_of("channel-3")
+    (16000, 8000)
+    """
+    return HANDSET_RATE_HZ if bus.startswith("handset-") else SPEAKER_RATE_HZ
+
+
+def codec_of(name: str, bus: str) -> Codec:
+    """Returns the matrix's codec for the one that SDP names; our end of Opus suits the bus.
+
+    >>> codec_of("OPUS", "handset-left").value, codec_of("PCMU", "channel-1").value
+    ('OPUS_16K', 'PCMU')
+    """
+    if name != "OPUS":
+        return Codec(name)
+    return Codec.OPUS_16K if rate_of(bus) == HANDSET_RATE_HZ else Codec.OPUS_8K
+
+
+def target_of(media: NegotiatedMedia, before: LegTarget | None, bus: str) -> LegTarget | None:
     """Translates what was negotiated; an inactive line keeps its target but neither way flows."""
     if media.remote_rtp_port == 0:
         return None if before is None else replace(before, send=False, receive=False)
     return LegTarget(
         media.remote_address,
         media.remote_rtp_port,
-        Codec(media.codec),
+        codec_of(media.codec, bus),
         media.payload_type,
         media.remote_rtcp_port,
         media.ptime_ms,
         media.send,
         media.receive,
+        event_type=media.event_payload_type,
+        fec=media.fec,
+        loss_percent=EXPECTED_LOSS_PERCENT if media.fec else 0,
+        dtx=media.dtx,
     )
 
 
@@ -57,7 +87,7 @@ class Voice:
         Raises:
             MatrixError: The leg is not there, or the matrix is gone.
         """
-        target = target_of(media, line.target)
+        target = target_of(media, line.target, line.bus)
         if line.leg is None or target is None or target == line.target:
             return
         await self._matrix.leg_connect(line.leg.leg, target)
@@ -80,8 +110,7 @@ class Voice:
     async def join(self, line: Line) -> None:
         """Puts the leg on the line's bus."""
         if line.leg is not None and line.bus:
-            port = leg_port(line.leg.leg)
-            await self._matrix.bus_join(line.bus, port, talk_db=UNITY_DB, listen_db=UNITY_DB)
+            await self._put(line.bus, leg_port(line.leg.leg), UNITY_DB, UNITY_DB)
 
     async def leave(self, line: Line) -> None:
         """Takes the leg off the line's bus; nothing when it is not on it."""
@@ -107,11 +136,20 @@ class Voice:
         Raises:
             MatrixError: There is no such device, or the matrix is gone.
         """
-        await self._matrix.bus_join(
-            bus, device_port(position), talk_db=talk_db, listen_db=listen_db
-        )
+        await self._put(bus, device_port(position), talk_db, listen_db)
 
     async def device_off(self, bus: str, position: str) -> None:
         """Takes a device off a bus; nothing when it is not on it."""
         with suppress(UnknownPortError):
             await self._matrix.bus_leave(bus, device_port(position))
+
+    async def _put(
+        self, bus: str, port: str, talk_db: float | None, listen_db: float | None
+    ) -> None:
+        """Puts a port on a bus; one that somebody made at another rate is taken as it is."""
+        join = partial(self._matrix.bus_join, bus, port, talk_db=talk_db, listen_db=listen_db)
+        try:
+            await join(rate_hz=rate_of(bus))
+        except MatrixConflictError as error:
+            logger.info("%s", error)
+            await join()

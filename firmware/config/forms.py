@@ -19,6 +19,7 @@ class Form(enum.Enum):
     USER_DN = "a distinguished name with {user} in it once, such as uid={user},ou=people"
     MULTICAST = "a multicast address such as 239.1.1.1 or 239.1.1.1:9876"
     DIAL = "a number or SIP address to dial, such as 2001"
+    CODEC = "PCMU, PCMA, G722 or OPUS"
     NAME = "letters, digits, dot, dash and underscore"
 
     def accepts(self, text: str) -> bool:
@@ -38,6 +39,7 @@ _SIP_URI = re.compile(
 )
 _LDAPS_URL = re.compile(rf"ldaps://({_HOST})(?::([0-9]{{1,5}}))?/?")
 _DIAL = re.compile(r"[0-9A-Za-z+*#][0-9A-Za-z+*#._-]{0,63}")
+CODECS = ("PCMU", "PCMA", "G722", "OPUS")
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -90,5 +92,6 @@ _CHECKS: dict[Form, Callable[[str], bool]] = {
     Form.USER_DN: lambda text: len(text) <= 512 and text.count("{user}") == 1,
     Form.MULTICAST: _is_multicast,
     Form.DIAL: _is_dial,
+    Form.CODEC: lambda text: text in CODECS,
     Form.NAME: lambda text: _NAME.fullmatch(text) is not None,
 }

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 
 from .errors import UnknownKeyError
-from .forms import Form
+from .forms import CODECS, Form
 from .key import Key, Kind, Source
 
 SPEAKER_CHANNELS = range(1, 33)
@@ -278,6 +278,13 @@ _SIP = (
         (),
         "The PBXs, first one first. The unit stays registered at all of them.",
         form=Form.ENDPOINT,
+    ),
+    Key(
+        "application.sip.codecs",
+        Kind.LIST,
+        CODECS,
+        "Codecs that calls are offered with, the preferred one first. An empty list offers all.",
+        form=Form.CODEC,
     ),
     Key(
         "profile.setting.broadcasting.enabled",

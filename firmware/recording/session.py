@@ -337,7 +337,13 @@ class RecorderSession:
 
     async def _local_media(self, label: str) -> LocalMedia:
         port = await self._tools.matrix.recording_reserve(label, self.address.index)
-        return LocalMedia(port.address, port.rtp_port, direction=Direction.SENDONLY, label=label)
+        return LocalMedia(
+            port.address,
+            port.rtp_port,
+            direction=Direction.SENDONLY,
+            label=label,
+            codecs=(CODEC.value,),
+        )
 
     def _part(self) -> BodyPart:
         return BodyPart(CONTENT_TYPE, bytes(self._metadata()).decode(), (DISPOSITION,))

@@ -423,3 +423,40 @@ def _marks(index: int, labels: Sequence[str], direction: str | None) -> Iterator
         yield "a", f"label:{labels[index]}"
     if direction is not None:
         yield "a", direction
+
+
+def restrict(text: str, encodings: Sequence[str]) -> str:
+    """Offer only some of the codecs: for a far end that must not choose among all of them.
+
+    Telephone events stay.  A ``m=`` line with none of these codecs is left as it is.
+
+    Args:
+        text: the description that the SIP stack wrote.
+        encodings: names in capitals, such as PCMU.
+
+    Raises:
+        MalformedError: a line is not one of a session description.
+    """
+    lines = (_line(line) for line in re.split(r"\r?\n", text) if line)
+    session, *blocks = _blocks(lines)
+    kept = [_restrict(block, frozenset(encodings)) for block in blocks]
+    return "".join(f"{key}={value}\r\n" for block in (session, *kept) for key, value in block)
+
+
+def _restrict(block: list[_Line], encodings: frozenset[str]) -> list[_Line]:
+    media = _parse_media(block)
+    names = {str(each.payload_type): each.encoding.upper() for each in media.codecs}
+    if not encodings.intersection(names.values()):
+        return block
+    wanted = encodings | {"TELEPHONE-EVENT"}
+    gone = {name for name in media.formats if names.get(name) not in wanted}
+    formats = " ".join(name for name in media.formats if name not in gone)
+    found = _MEDIA.fullmatch(block[0][1].strip())
+    head = block[0][1] if found is None else block[0][1].strip()[: found.start(5)] + f" {formats}"
+    return [("m", head), *(line for line in block[1:] if not _describes(line, gone))]
+
+
+def _describes(line: _Line, payload_types: set[str]) -> bool:
+    key, value = line
+    name, _, rest = value.partition(":")
+    return key == "a" and name in ("rtpmap", "fmtp") and rest.split(" ")[0] in payload_types

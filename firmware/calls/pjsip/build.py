@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Builds the pjsua2 wheel: PJSIP, its Python face and our request tap.
 
-Needs nothing but Python, a C++ compiler, make, swig and the OpenSSL and UUID
-headers, so it runs before any virtual environment exists::
+Needs nothing but Python, a C++ compiler, make, swig and the headers of OpenSSL,
+UUID and Opus, so it runs before any virtual environment exists::
 
     python3 build.py --download DIR
     python3 build.py --tarball T --out DIR --python PY [--swig PATH]
@@ -54,18 +54,21 @@ CONFIG_SITE = {
     "PJSIP_TD_TIMEOUT": 6000,
     "PJMEDIA_RTP_PT_TELEPHONE_EVENTS": 101,
     "PJ_ENABLE_EXTRA_CHECK": 1,
+    "PJMEDIA_CONF_USE_SWITCH_BOARD": 1,
 }
 """An assert build aborts under legitimate load, so NDEBUG is set too; the default
-transaction timeout makes fail-over over UDP take 42 s."""
+transaction timeout makes fail-over over UDP take 42 s.  PJSIP's own bridge refuses codecs of
+another rate unless it can resample; its switch board takes them, and no sound is in either."""
 COMPILE = ("-O1", "-g0", "-fPIC", "-DNDEBUG")
 # fmt: off
 DISABLED = (
     "sound", "video", "upnp", "resample", "libsrtp", "libyuv", "libwebrtc", "speex-aec",
-    "speex-codec", "gsm-codec", "ilbc-codec", "g722-codec", "g7221-codec", "l16-codec", "opus",
-    "silk", "bcg729", "opencore-amr", "lyra", "sdl", "ffmpeg", "v4l2", "openh264", "vpx",
+    "speex-codec", "gsm-codec", "ilbc-codec", "g7221-codec", "l16-codec", "silk", "bcg729",
+    "opencore-amr", "lyra", "sdl", "ffmpeg", "v4l2", "openh264", "vpx",
 )
 # fmt: on
-DEBIAN_PACKAGES = "g++ make swig libssl-dev uuid-dev xz-utils"
+SYSTEM_LIBRARIES = ("ssl", "crypto", "uuid", "opus", "m", "pthread")
+DEBIAN_PACKAGES = "g++ make swig libopus-dev libssl-dev uuid-dev xz-utils"
 
 
 class BuildError(Exception):
@@ -165,13 +168,13 @@ def check_tools() -> None:
     """
     for name, package in (("g++", "g++"), ("make", "make"), ("xz", "xz-utils"), ("ar", "binutils")):
         find_tool(name, package)
-    probe = "#include <openssl/ssl.h>\n#include <uuid/uuid.h>\n"
+    probe = "#include <openssl/ssl.h>\n#include <uuid/uuid.h>\n#include <opus/opus.h>\n"
     result = subprocess.run(
         ["g++", "-E", "-x", "c++", "-"], input=probe.encode(), capture_output=True
     )
     if result.returncode:
         reason = result.stderr.decode(errors="replace").strip().splitlines()[0]
-        raise BuildError("tools", reason, "apt-get install libssl-dev uuid-dev")
+        raise BuildError("tools", reason, "apt-get install libopus-dev libssl-dev uuid-dev")
 
 
 def swig_command(swig: Path | None) -> tuple[str, dict[str, str]]:
@@ -213,7 +216,7 @@ def inspect_python(executable: Path) -> Target:
 def cache_key(target: Target) -> str:
     """Hashes everything that shapes the wheel besides PJSIP itself."""
     digest = hashlib.sha256()
-    for part in (PACKAGING, CONFIG_SITE, COMPILE, DISABLED, target.tag):
+    for part in (PACKAGING, CONFIG_SITE, COMPILE, DISABLED, SYSTEM_LIBRARIES, target.tag):
         digest.update(repr(part).encode())
     for name in TAP_SOURCES:
         digest.update((HERE / name).read_bytes())
@@ -305,8 +308,8 @@ def build_extension(steps: Steps, source: Path, work: Path, target: Target, swig
     link = ["g++", "-shared", "-o", str(module), *(str(work / name) for _, name in units),
             "-Wl,--start-group", *archives, "-Wl,--end-group", "-Wl,--exclude-libs,ALL",
             "-Wl,-Bsymbolic", "-Wl,--gc-sections", "-Wl,-s",
-            "-lssl", "-lcrypto", "-luuid", "-lm", "-lpthread"]  # fmt: skip
-    steps.run("link", [link], cwd=work, remedy="apt-get install libssl-dev uuid-dev")
+            *(f"-l{name}" for name in SYSTEM_LIBRARIES)]  # fmt: skip
+    steps.run("link", [link], cwd=work, remedy=f"apt-get install {DEBIAN_PACKAGES}")
     return module
 
 
