@@ -55,10 +55,12 @@ CONFIG_SITE = {
     "PJMEDIA_RTP_PT_TELEPHONE_EVENTS": 101,
     "PJ_ENABLE_EXTRA_CHECK": 1,
     "PJMEDIA_CONF_USE_SWITCH_BOARD": 1,
+    "PJMEDIA_CONF_SWITCH_BOARD_BUF_SIZE": 16384,
 }
 """An assert build aborts under legitimate load, so NDEBUG is set too; the default
 transaction timeout makes fail-over over UDP take 42 s.  PJSIP's own bridge refuses codecs of
-another rate unless it can resample; its switch board takes them, and no sound is in either."""
+another rate unless it can resample; its switch board takes them once a frame of Opus fits,
+and no sound is in either."""
 COMPILE = ("-O1", "-g0", "-fPIC", "-DNDEBUG")
 # fmt: off
 DISABLED = (

@@ -34,6 +34,7 @@ from openturret.firmware.calls.events import (
     IncomingCall,
     LocalMedia,
     MediaChanged,
+    NegotiatedMedia,
     RawRequest,
 )
 
@@ -70,8 +71,8 @@ class Heard:
 
 
 @contextlib.asynccontextmanager
-async def running(address: str) -> AsyncIterator[Agent]:
-    agent = Agent(AgentSettings(address=address))
+async def running(address: str, **settings: object) -> AsyncIterator[Agent]:
+    agent = Agent(AgentSettings(address=address, **settings))  # type: ignore[arg-type]
     await agent.start()
     await agent.add_account(Account("direct", "sip:1001@turret.example"))
     try:
@@ -109,6 +110,41 @@ async def test_events_come_on_the_loop_and_errors_name_the_call(bench: Bench) ->
             await agent.invite("not a uri", account="direct", media=media)
         with pytest.raises(AgentError, match="nobody"):
             await agent.invite("sip:a@127.0.0.1", account="nobody", media=media)
+
+
+async def negotiated(bench: Bench, *codecs: str, offered: tuple[str, ...] = ()) -> NegotiatedMedia:
+    """Returns what the caller's end of a call of the agent with itself comes to."""
+    async with running(bench.unit_address, codecs=codecs) as agent:
+        heard = Heard(agent)
+        media = [LocalMedia(bench.unit_address, 11_000, codecs=offered)]
+        target = f"sip:x@{bench.unit_address}:5060"
+        call = await agent.invite(target, account="direct", media=media)
+        incoming = await heard.first(IncomingCall)
+        await agent.answer(incoming.call_id, media=[LocalMedia(bench.unit_address, 11_002)])
+        await heard.first(CallConnected, lambda e: e.call_id == call)
+        (theirs,) = (await heard.first(MediaChanged, lambda e: e.call_id == call)).media
+        await agent.hang_up(call)
+        return theirs
+
+
+@pytest.mark.parametrize(
+    ("codecs", "payload_type"),
+    [(("PCMU", "OPUS"), 0), (("PCMA", "PCMU"), 8), (("G722", "PCMU"), 9), (("OPUS", "G722"), None)],
+)
+async def test_the_codec_that_is_configured_first_is_agreed_on(
+    bench: Bench, codecs: tuple[str, ...], payload_type: int | None
+) -> None:
+    media = await negotiated(bench, *codecs)
+    assert (media.codec, media.ptime_ms) == (codecs[0], 20)
+    assert media.payload_type == payload_type or (payload_type is None and media.payload_type > 95)
+    assert media.fec == (media.codec == "OPUS")
+    assert media.event_payload_type is not None
+    assert media.event_payload_type > 95
+
+
+async def test_a_far_end_is_offered_only_what_it_may_choose_from(bench: Bench) -> None:
+    media = await negotiated(bench, "OPUS", "G722", "PCMU", offered=("PCMU",))
+    assert (media.codec, media.payload_type) == ("PCMU", 0)
 
 
 async def test_an_agent_that_cannot_start_says_so() -> None:

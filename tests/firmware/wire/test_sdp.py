@@ -53,6 +53,38 @@ def test_rewrite_labels_and_directs_the_streams_of_a_recording() -> None:
     assert "sendrecv" not in rewritten
 
 
+WIDE_OFFER = (
+    "v=0\r\no=- 1 1 IN IP4 10.1.0.101\r\ns=-\r\nt=0 0\r\n"
+    "m=audio 40000 RTP/AVP 96 9 0 120 121\r\nc=IN IP4 10.1.0.101\r\na=sendrecv\r\n"
+    "a=rtpmap:96 opus/48000/2\r\na=fmtp:96 useinbandfec=1\r\na=rtpmap:9 G722/8000\r\n"
+    "a=rtpmap:120 telephone-event/48000\r\na=fmtp:120 0-16\r\n"
+    "a=rtpmap:121 telephone-event/8000\r\na=fmtp:121 0-16\r\n"
+)
+
+
+def test_restrict_keeps_the_codecs_that_it_is_told_and_telephone_events() -> None:
+    assert sdp.restrict(WIDE_OFFER, ["PCMU"]) == (
+        "v=0\r\no=- 1 1 IN IP4 10.1.0.101\r\ns=-\r\nt=0 0\r\n"
+        "m=audio 40000 RTP/AVP 0 120 121\r\nc=IN IP4 10.1.0.101\r\na=sendrecv\r\n"
+        "a=rtpmap:120 telephone-event/48000\r\na=fmtp:120 0-16\r\n"
+        "a=rtpmap:121 telephone-event/8000\r\na=fmtp:121 0-16\r\n"
+    )
+    opus = sdp.restrict(WIDE_OFFER, ["OPUS"])
+    assert "RTP/AVP 96 120 121\r\n" in opus
+    assert "a=fmtp:96 useinbandfec=1\r\n" in opus
+    assert "G722" not in opus
+
+
+def test_restrict_leaves_a_line_that_would_have_no_codec() -> None:
+    video = WIDE_OFFER + "m=video 0 RTP/AVP 31\r\na=rtpmap:31 H261/90000\r\n"
+    assert sdp.restrict(video, ["PCMU"]).endswith(
+        "m=video 0 RTP/AVP 31\r\na=rtpmap:31 H261/90000\r\n"
+    )
+    assert sdp.restrict(WIDE_OFFER, ["ILBC"]) == WIDE_OFFER
+    with pytest.raises(MalformedError):
+        sdp.restrict("v=0\r\nnonsense\r\n", ["PCMU"])
+
+
 def test_a_description_says_codecs_addresses_and_directions() -> None:
     description = sdp.SessionDescription.parse(PJSIP_OFFER.encode())
     (media,) = description.media
