@@ -84,6 +84,14 @@ def write_wav(path: Path, pcm: bytes, *, rate_hz: int = RATE_HZ) -> Path:
     return path
 
 
+async def test_a_port_has_a_rate_that_the_engine_has_and_frames_of_whole_ticks(
+    rig: Rig, capture_position: str
+) -> None:
+    port = rig.audio(capture_position)
+    assert port.rate_hz in (8000, 16000, 48000)
+    assert port.frame_samples in (port.rate_hz // 100, port.rate_hz // 50)
+
+
 async def test_what_is_said_into_the_microphone_is_captured(
     rig: Rig, capture_position: str
 ) -> None:

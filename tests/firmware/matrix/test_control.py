@@ -166,7 +166,7 @@ async def test_a_burst_of_one_client_leaves_the_others_their_turn(unit: Unit) ->
 
 async def test_a_newcomer_can_list_whatever_could_be_opened(unit: Unit) -> None:
     tag = {"note": "x" * 8100}
-    legs = [await unit.client.leg_open(tag=tag) for _ in range(128)]
+    legs = [await unit.client.leg_open(tag=tag) for _ in range(256)]
     assert [found.leg for found in await unit.client.leg_list()] == [leg.leg for leg in legs]
 
 
