@@ -4,11 +4,13 @@ An image is a wheel, which is a zip of Python packages.  It is unpacked beside t
 and the slot is a symbolic link, so that switching is one rename.
 """
 
+import errno
 import hashlib
 import os
 import shutil
 import stat
 import zipfile
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -117,11 +119,17 @@ def unpack(
             left = max_bytes
             for entry in archive.infolist():
                 left -= _extract(archive, entry, target, left)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+    except _UNSOUND as error:
         raise SlotError(f"{wheel.name}: not a sound zip: {error}", _REMEDY) from error
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        raise SlotError(f"{wheel.name}: points outside itself", _REMEDY) from error
 
 
 _REMEDY = "build the firmware again with: python -m build --wheel"
+_UNSOUND = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, ValueError)
+"""What zipfile raises where octets are missing or wrong."""
 
 
 def _check_entries(entries: Iterable[zipfile.ZipInfo], max_files: int) -> None:
@@ -130,6 +138,8 @@ def _check_entries(entries: Iterable[zipfile.ZipInfo], max_files: int) -> None:
         _check_name(entry.filename)
         if stat.S_IFMT(entry.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
             raise SlotError(f"{entry.filename}: neither file nor folder", _REMEDY)
+        if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise SlotError(f"{entry.filename}: compressed in an unknown way", _REMEDY)
         if entry.filename.rstrip("/").casefold() in seen or len(seen) >= max_files:
             raise SlotError(f"{entry.filename}: given twice, or too many files", _REMEDY)
         seen.add(entry.filename.rstrip("/").casefold())

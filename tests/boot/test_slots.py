@@ -5,6 +5,7 @@ import struct
 import subprocess
 import sys
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -148,6 +149,14 @@ def test_too_many_files_are_refused(tmp_path: Path) -> None:
         unpack(path, tmp_path / "target", max_files=10)
 
 
+def test_an_image_whose_data_does_not_decompress_is_not_sound(tmp_path: Path) -> None:
+    at = GOOD.index(b"data.bin") + len("data.bin") + 2
+    path, _ = stored(tmp_path, GOOD[:at] + b"\xff\xff" + GOOD[at + 2 :])
+    (tmp_path / "target").mkdir()
+    with pytest.raises(SlotError, match="not a sound zip"):
+        unpack(path, tmp_path / "target")
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(cut=st.integers(0, len(GOOD)), flip=st.integers(0, len(GOOD) - 1))
 def test_a_damaged_image_is_a_slot_error_or_unpacks(tmp_path: Path, cut: int, flip: int) -> None:
@@ -161,3 +170,15 @@ def test_a_damaged_image_is_a_slot_error_or_unpacks(tmp_path: Path, cut: int, fl
         unpack(path, target)
     except (SlotError, FileExistsError):
         return
+
+
+@pytest.mark.parametrize("mask", [0x01, 0x80, 0xFF])
+def test_one_wrong_octet_anywhere_is_a_slot_error_or_unpacks(tmp_path: Path, mask: int) -> None:
+    for at in range(len(GOOD)):
+        damaged = bytearray(GOOD)
+        damaged[at] ^= mask
+        path, _ = stored(tmp_path, bytes(damaged))
+        target = tmp_path / f"target-{at}"
+        target.mkdir()
+        with suppress(SlotError):
+            unpack(path, target)
