@@ -12,38 +12,60 @@ from .events import (
     HookEvent,
     HookState,
     KeyEvent,
+    LatchEvent,
     MuteEvent,
     Overflow,
     PttEvent,
+    VolumeEvent,
 )
+from .gain import Adjustable, Gain, GainRange
 from .gooseneck import Gooseneck
 from .handset import Handset
+from .hardware import UsbDevice, UsbInterface
 from .panel import Panel
+from .ring import Colour, LightRing, RingLight
 from .speaker import Speaker
 from .speakerphone import Speakerphone
+from .talk import TalkKey
+from .xma import PortFilter, PortFilterError, Xma, XmaChannel
 
 __all__ = [
     "RATE_HZ",
     "SAMPLE_BYTES",
+    "Adjustable",
     "AttachedEvent",
     "AudioPort",
     "Clock",
+    "Colour",
     "DetachedEvent",
     "Device",
     "DeviceEvent",
     "EventHub",
     "EventQueue",
+    "Gain",
+    "GainRange",
     "Gooseneck",
     "Handset",
     "HookEvent",
     "HookState",
     "KeyEvent",
     "Lamp",
+    "LatchEvent",
+    "LightRing",
     "MuteEvent",
     "Overflow",
     "Panel",
+    "PortFilter",
+    "PortFilterError",
     "PttEvent",
+    "RingLight",
     "Speaker",
     "Speakerphone",
     "SystemClock",
+    "TalkKey",
+    "UsbDevice",
+    "UsbInterface",
+    "VolumeEvent",
+    "Xma",
+    "XmaChannel",
 ]

@@ -4,6 +4,7 @@ A thread of the matrix reads and writes; the device's clock sets the pace.  An o
 port streams, a closed one costs nothing, like alternate settings 1 and 0 of USB Audio.
 """
 
+from dataclasses import dataclass
 from typing import Final, Protocol, runtime_checkable
 
 RATE_HZ: Final = 8000
@@ -12,13 +13,26 @@ RATE_HZ: Final = 8000
 SAMPLE_BYTES: Final = 2
 
 
+@dataclass(frozen=True, slots=True)
+class Xruns:
+    """How often a device and its host lost hold of each other.
+
+    Attributes:
+        input_overflows: Times that the microphone's frames came while nobody took them.
+        output_underflows: Times that the loudspeaker had nothing to play.
+    """
+
+    input_overflows: int = 0
+    output_underflows: int = 0
+
+
 @runtime_checkable
 class AudioPort(Protocol):
     """Microphone and earpiece of one device; used by one thread, closed by any."""
 
     @property
     def rate_hz(self) -> int:
-        """Samples in a second, each way: 8000, 16000 or 48000."""
+        """Samples in a second, each way: 8000, 16000 or 48000; ``open`` may settle on another."""
         ...
 
     @property
@@ -53,4 +67,14 @@ class AudioPort(Protocol):
 
     def close(self) -> None:
         """Stops the stream and wakes a reader that is blocked."""
+        ...
+
+
+@runtime_checkable
+class CountsXruns(Protocol):
+    """An audio port that knows how often it was too late; any thread may ask."""
+
+    @property
+    def xruns(self) -> Xruns:
+        """What was counted since the port was made."""
         ...

@@ -11,7 +11,9 @@
     ├── DriverMissingError        no driver of that name, or its extra is not installed
     ├── DeviceError
     │   ├── DeviceGoneError       unplugged, or its power was cut
-    │   └── AudioFormatError      a frame of another size or rate than the device's
+    │   ├── AudioFormatError      a frame of another size or rate than the device's
+    │   ├── GainError             the device has no such gain
+    │   └── MatchError            not exactly one device answers to a board position
     └── MatrixError               the mixing matrix refused; machine-readable code
         ├── MatrixGoneError       no connection to the matrix
         ├── UnknownPortError      no such leg, device, bus, source, sink or recording
@@ -70,6 +72,22 @@ class DeviceGoneError(DeviceError, ConnectionError):
 
 class AudioFormatError(DeviceError, ValueError):
     """Audio is not in the format of the device: its rate, mono, 16 bits, whole frames."""
+
+
+class GainError(DeviceError, ValueError):
+    """The device has no such gain of its own."""
+
+
+class MatchError(DeviceError, LookupError):
+    """Not exactly one device that is plugged in answers to a board position.
+
+    Attributes:
+        remedy: What to change at the cable or in the board description.
+    """
+
+    def __init__(self, message: str, *, remedy: str = "") -> None:
+        self.remedy = remedy
+        super().__init__(f"{message}; {remedy}" if remedy else message)
 
 
 class MatrixError(HalError):

@@ -59,6 +59,28 @@ class KeyEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class LatchEvent:
+    """The device's own latch switch moved; :mod:`.talk` makes a latch of a key that has none."""
+
+    time: float
+    position: str
+    latched: bool
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeEvent:
+    """A knob turned, or a volume key was pressed: ``steps`` louder, or quieter when negative.
+
+    ``channel`` counts from 1; 0 is the device as a whole.
+    """
+
+    time: float
+    position: str
+    channel: int
+    steps: int
+
+
+@dataclass(frozen=True, slots=True)
 class AttachedEvent:
     """The device answers; its absolute state is known again."""
 
@@ -81,7 +103,16 @@ class Overflow:
     lost: int
 
 
-DeviceEvent: TypeAlias = HookEvent | PttEvent | MuteEvent | KeyEvent | AttachedEvent | DetachedEvent
+DeviceEvent: TypeAlias = (
+    HookEvent
+    | PttEvent
+    | LatchEvent
+    | MuteEvent
+    | KeyEvent
+    | VolumeEvent
+    | AttachedEvent
+    | DetachedEvent
+)
 
 
 class EventQueue:

@@ -8,7 +8,7 @@ from .events import HookState
 
 @runtime_checkable
 class Handset(Device, Protocol):
-    """A handset with its cradle."""
+    """A handset with its cradle; :class:`~.gain.Adjustable` where it has gains or a side-tone."""
 
     @property
     def hook(self) -> HookState:

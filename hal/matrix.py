@@ -86,6 +86,7 @@ class Topic(enum.StrEnum):
     DIGITS = "digits"
     SOURCES = "sources"
     SINKS = "sinks"
+    DEVICES = "devices"
 
 
 def leg_port(leg: int) -> str:
@@ -313,11 +314,28 @@ class DeviceSettings:
 
 @dataclass(frozen=True, slots=True)
 class AudioDevice:
-    """An audio device of the board as the matrix sees it."""
+    """An audio device of the board as the matrix sees it.
+
+    Attributes:
+        device: Its position on the board.
+        open: It is on a bus, or stands in for one that is.
+        attached: Its audio runs.
+        rate_hz: Of its audio; None while it is not open.
+        why_away: Why its audio does not run, and the remedy; "" while it does.
+        stand_in: The device that speaks and listens for it while it is away; "" when none does.
+        xruns: ``input_overflows`` and ``output_underflows`` since it was opened; None when its
+            driver cannot count them.
+        stats: The rings between the device and the engine.
+        settings: What it is set to.
+    """
 
     device: str
     open: bool
     attached: bool
+    rate_hz: int | None = None
+    why_away: str = ""
+    stand_in: str = ""
+    xruns: JsonObject | None = None
     stats: JsonObject = field(default_factory=dict)
     settings: DeviceSettings = DeviceSettings()
 

@@ -1,10 +1,11 @@
 """Drivers by name: entry points of the group ``openturret.drivers``.
 
-A driver registers under ``<driver>.<type>``, its audio under ``<driver>.audio``::
+A driver registers under ``<driver>.<type>``, its audio under ``<driver>.audio``, and what tells of
+its devices that come and go, if it has that, under ``<driver>.hotplug``::
 
     [project.entry-points."openturret.drivers"]
     "emulated.handset" = "openturret.drivers.emulated.handset:EmulatedHandset"
-    "portaudio.audio" = "openturret.drivers.portaudio:PortAudio [rig]"
+    "usb.audio" = "openturret.drivers.portaudio.usb:usb_audio [rig]"
 
 The extra in brackets is what :class:`DriverMissingError` tells the user to install.
 """
@@ -20,6 +21,7 @@ from .device import Device
 from .errors import DriverMissingError
 from .gooseneck import Gooseneck
 from .handset import Handset
+from .hotplug import Hotplug
 from .panel import Panel
 from .speaker import Speaker
 from .speakerphone import Speakerphone
@@ -86,6 +88,20 @@ class Registry:
         """Returns the audio port of the device that the spec describes, not opened yet."""
         port = self.load(f"{spec.driver}.audio")(spec)
         return _checked(spec, port, AudioPort)  # type: ignore[type-abstract]
+
+    def hotplug(self, driver: str) -> Hotplug | None:
+        """Returns what tells when devices of a driver come and go; None when nothing does.
+
+        Raises:
+            DriverMissingError: It is registered, but what it imports is not installed.
+        """
+        name = f"{driver}.hotplug"
+        if name not in self._drivers:
+            return None
+        made = self.load(name)()
+        if not isinstance(made, Hotplug):
+            raise DriverMissingError(f"driver {name} tells of no hotplug")
+        return made
 
     def _device(self, spec: DeviceSpec, clock: Clock, protocol: type[D]) -> D:
         return _checked(spec, self.load(f"{spec.driver}.{spec.type}")(spec, clock), protocol)

@@ -3,6 +3,7 @@ from importlib.metadata import EntryPoint
 import pytest
 
 from openturret.drivers.emulated.handset import EmulatedHandset
+from openturret.drivers.hotplug import UsbHotplug
 from openturret.hal import Handset, SystemClock
 from openturret.hal.board import parse_board
 from openturret.hal.errors import DriverMissingError
@@ -48,3 +49,14 @@ def test_a_driver_that_makes_something_else_is_refused() -> None:
 def test_an_entry_point_that_is_no_class_is_refused() -> None:
     with pytest.raises(DriverMissingError, match="makes no devices"):
         registry(emulated_handset="openturret.hal.registry:GROUP").load("emulated.handset")
+
+
+def test_what_tells_of_plugs_is_found_by_driver_where_there_is_one() -> None:
+    found = registry(usb_hotplug="openturret.drivers.hotplug:UsbHotplug")
+    assert isinstance(found.hotplug("usb"), UsbHotplug)
+    assert found.hotplug("emulated") is None
+
+
+def test_what_tells_of_no_plugs_is_refused() -> None:
+    with pytest.raises(DriverMissingError, match=r"usb\.hotplug tells of no hotplug"):
+        registry(usb_hotplug="openturret.hal.clock:SystemClock").hotplug("usb")
