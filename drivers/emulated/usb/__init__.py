@@ -1,0 +1,1 @@
+"""USB devices of a turret as models: what they say on the wire, without a wire."""
