@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol, TypeAlias
 
 from ...hal.board import Board, Capability, DeviceSpec
 from ...hal.errors import DeviceError, FieldError, WireError
@@ -18,20 +18,69 @@ from ...hal.wire.json_lines import JsonObject, LineSplitter, decode, encode, fie
 from ..errors import EmulationError
 from .microphone import AudioTwin
 from .sockets import DeviceSockets, check_length, hand_socket
-from .sound import Silence, Speech, Tone, read_wav
+from .sound import Silence, Source, Speech, Tone, read_wav
 from .switches import ControlTwin
 from .wire import Change
 
 logger = logging.getLogger(__name__)
 
 
+class Acoustics(Protocol):
+    """The audio half of a device, by whichever wire the unit reaches it."""
+
+    muted: bool
+    counters: dict[str, int]
+
+    @property
+    def rate_hz(self) -> int:
+        """Samples in a second."""
+        ...
+
+    @property
+    def streaming(self) -> bool:
+        """Whether a host has the stream open."""
+        ...
+
+    def plug(self) -> None:
+        """Makes the device available to a host."""
+        ...
+
+    def unplug(self) -> None:
+        """Pulls the cable; the hand's listening goes on and hears silence."""
+        ...
+
+    def close(self) -> None:
+        """Ends the device and the file of whoever listens."""
+        ...
+
+    def speak(self, source: Source) -> None:
+        """Lets the source speak from the next frame on, in place of what spoke before."""
+        ...
+
+    def listen(self, path: Path) -> None:
+        """Starts to keep what is heard from the next frame on."""
+        ...
+
+    def stop_listening(self) -> float:
+        """Ends the file and returns how many seconds it holds."""
+        ...
+
+
+MakeAcoustics: TypeAlias = Callable[[DeviceSpec, DeviceSockets], Acoustics]
+
+
+def behind_sockets(spec: DeviceSpec, sockets: DeviceSockets) -> AudioTwin:
+    """Returns audio that a unit reaches by a Unix socket: the driver ``emulated.audio``."""
+    return AudioTwin(sockets.audio, spec.frame_ms)
+
+
 class DeviceTwin:
     """One device of the board: switches and lamps, and audio where it has any."""
 
-    def __init__(self, spec: DeviceSpec, sockets: DeviceSockets) -> None:
+    def __init__(self, spec: DeviceSpec, sockets: DeviceSockets, audio: MakeAcoustics) -> None:
         self.spec = spec
         self.control = ControlTwin(sockets.control, spec)
-        self._audio = AudioTwin(sockets.audio, spec.frame_ms) if spec.has_audio else None
+        self._audio = audio(spec, sockets) if spec.has_audio else None
 
     async def plug(self) -> None:
         """Puts the cable in."""
@@ -57,7 +106,7 @@ class DeviceTwin:
         if change.event == "mute" and self._audio is not None:
             self._audio.muted = change.on
 
-    def audio(self, need: Capability) -> AudioTwin:
+    def audio(self, need: Capability) -> Acoustics:
         """Returns the audio half.
 
         Raises:
@@ -75,15 +124,21 @@ class DeviceTwin:
 
 
 class Hardware:
-    """All devices of a board, served under one folder until closed."""
+    """All devices of a board, served under one folder until closed.
 
-    def __init__(self, board: Board, folder: Path) -> None:
+    Args:
+        board: Which devices.
+        folder: Where their sockets and the hand's are made.
+        audio: Makes the audio half of each device.
+    """
+
+    def __init__(self, board: Board, folder: Path, audio: MakeAcoustics = behind_sockets) -> None:
         check_length(hand_socket(folder))
         self._folder = folder
         self._server: asyncio.Server | None = None
         self._hands: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         self.devices = {
-            position: DeviceTwin(spec, DeviceSockets.at(folder / position))
+            position: DeviceTwin(spec, DeviceSockets.at(folder / position), audio)
             for position, spec in board.devices.items()
         }
 
@@ -151,14 +206,15 @@ class Hardware:
 
 
 def _speak(device: DeviceTwin, params: JsonObject) -> None:
-    pcm = read_wav(Path(field(params, "wav", str)))
-    loop = bool(optional(params, "loop", bool))
-    device.audio(Capability.CAPTURE).speak(Speech(pcm, loop=loop))
+    microphone = device.audio(Capability.CAPTURE)
+    pcm = read_wav(Path(field(params, "wav", str)), microphone.rate_hz)
+    microphone.speak(Speech(pcm, loop=bool(optional(params, "loop", bool))))
 
 
 def _tone(device: DeviceTwin, params: JsonObject) -> None:
-    tone = Tone(field(params, "frequency_hz", float), field(params, "level_dbfs", float))
-    device.audio(Capability.CAPTURE).speak(tone)
+    microphone = device.audio(Capability.CAPTURE)
+    frequency_hz, level_dbfs = (field(params, key, float) for key in ("frequency_hz", "level_dbfs"))
+    microphone.speak(Tone(frequency_hz, level_dbfs, microphone.rate_hz))
 
 
 def _silence(device: DeviceTwin, _params: JsonObject) -> None:

@@ -98,6 +98,11 @@ class AudioTwin:
         return heard.close(self._now() + 1)
 
     @property
+    def rate_hz(self) -> int:
+        """Samples in a second."""
+        return RATE_HZ
+
+    @property
     def streaming(self) -> bool:
         """Whether a host has the stream open."""
         return self._stream is not None

@@ -37,12 +37,12 @@ class Silence:
 class Tone:
     """A sine without a break in its phase; ``level_dbfs`` is its power against a full sine's."""
 
-    def __init__(self, frequency_hz: float, level_dbfs: float) -> None:
-        if not 0 < frequency_hz < RATE_HZ / 2:
-            raise AudioFormatError(f"{frequency_hz} Hz is not between 0 and {RATE_HZ // 2} Hz")
+    def __init__(self, frequency_hz: float, level_dbfs: float, rate_hz: int = RATE_HZ) -> None:
+        if not 0 < frequency_hz < rate_hz / 2:
+            raise AudioFormatError(f"{frequency_hz} Hz is not between 0 and {rate_hz // 2} Hz")
         if level_dbfs > 0:
             raise AudioFormatError(f"{level_dbfs} dBFS is above full scale")
-        self._step = 2 * math.pi * frequency_hz / RATE_HZ
+        self._step = 2 * math.pi * frequency_hz / rate_hz
         self._peak = _FULL_SCALE * 10 ** (level_dbfs / 20)
 
     def frame(self, number: int, samples: int) -> bytes:
@@ -75,28 +75,28 @@ class Speech:
         return piece
 
 
-def read_wav(path: Path) -> bytes:
+def read_wav(path: Path, rate_hz: int = RATE_HZ) -> bytes:
     """Returns the samples of a WAV file, little-endian.
 
     Raises:
-        AudioFormatError: Not a WAV file of 8 kHz, mono, 16 bits, or longer than ten minutes.
+        AudioFormatError: Not a WAV file of that rate, mono, 16 bits, or longer than ten minutes.
     """
     try:
         with wave.open(str(path), "rb") as file:
-            _check_format(path, file)
+            _check_format(path, file, rate_hz)
             return file.readframes(file.getnframes())
     except (OSError, EOFError, wave.Error) as error:
         raise AudioFormatError(f"{path.name} cannot be read as WAV: {error}") from error
 
 
-def _check_format(path: Path, file: wave.Wave_read) -> None:
+def _check_format(path: Path, file: wave.Wave_read, rate_hz: int) -> None:
     found = (file.getframerate(), file.getnchannels(), file.getsampwidth() * 8)
-    if found != (RATE_HZ, 1, SAMPLE_BYTES * 8):
+    if found != (rate_hz, 1, SAMPLE_BYTES * 8):
         raise AudioFormatError(
             f"{path.name} is {found[0]} Hz, {found[1]} channel(s), {found[2]} bits; "
-            f"convert it: sox {path.name} -r {RATE_HZ} -c 1 -b 16 out.wav"
+            f"convert it: sox {path.name} -r {rate_hz} -c 1 -b 16 out.wav"
         )
-    if file.getnframes() > MAX_WAV_SECONDS * RATE_HZ:
+    if file.getnframes() > MAX_WAV_SECONDS * rate_hz:
         raise AudioFormatError(f"{path.name} is longer than {MAX_WAV_SECONDS} s")
 
 
@@ -107,17 +107,19 @@ class Heard:
         path: The file; replaced if it is there.
         first: Number of the frame that the file starts with.
         samples: Samples per frame.
+        rate_hz: Samples per second.
 
     Attributes:
         silent: Frames in which the host had nothing for the earpiece.
     """
 
-    def __init__(self, path: Path, first: int, samples: int) -> None:
+    def __init__(self, path: Path, first: int, samples: int, rate_hz: int = RATE_HZ) -> None:
         self._first = self._next = first
         self._samples = samples
+        self._rate_hz = rate_hz
         self.silent = 0
         self._pending = bytearray()
-        self._file = _open_for_writing(path)
+        self._file = _open_for_writing(path, rate_hz)
 
     def put(self, number: int, frame: bytes | None) -> None:
         """Keeps the frame of that number; None and frames never put are silence."""
@@ -132,7 +134,7 @@ class Heard:
         self._fill(number)
         self._flush()
         self._file.close()
-        return (self._next - self._first) * self._samples / RATE_HZ
+        return (self._next - self._first) * self._samples / self._rate_hz
 
     def _fill(self, number: int) -> None:
         while self._next < number:
@@ -142,7 +144,7 @@ class Heard:
     def _append(self, frame: bytes) -> None:
         self._next += 1
         self._pending += frame
-        if len(self._pending) >= RATE_HZ * SAMPLE_BYTES:
+        if len(self._pending) >= self._rate_hz * SAMPLE_BYTES:
             self._flush()
 
     def _flush(self) -> None:
@@ -150,7 +152,7 @@ class Heard:
         self._pending.clear()
 
 
-def _open_for_writing(path: Path) -> wave.Wave_write:
+def _open_for_writing(path: Path, rate_hz: int) -> wave.Wave_write:
     try:
         path.touch()
     except OSError as error:
@@ -158,7 +160,7 @@ def _open_for_writing(path: Path) -> wave.Wave_write:
     file = wave.open(str(path), "wb")  # noqa: SIM115
     file.setnchannels(1)
     file.setsampwidth(SAMPLE_BYTES)
-    file.setframerate(RATE_HZ)
+    file.setframerate(rate_hz)
     return file
 
 

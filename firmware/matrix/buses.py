@@ -1,28 +1,39 @@
-"""Named buses: made on first join, gone when nobody is on them and nothing records them."""
+"""Named buses: made on first join, gone when nobody is on them and nothing records them.
 
+A bus keeps whom clients put on it.  The engine is told who is on it in fact, which may be more:
+the stand-ins of devices that are away.
+"""
+
+import logging
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Final
 
 from ...c_ext import Bus as EngineBus
 from ...c_ext import Engine, Port, Recording
+from ...hal.errors import HalError
 from ...hal.matrix import Membership
 from .devices import AudioDevices
 from .errors import BadRequestError, ConflictError, UnknownThingError
+from .fallback import Fallbacks, Gains
 from .legs import Legs
 from .sinks import Sinks
 from .sources import Sources
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_RATE_HZ: Final = 8000
 
 
 @dataclass(slots=True)
 class OpenBus:
-    """A bus, who is on it, and which recordings hold it."""
+    """A bus, whom clients put on it, whom the engine was told of, and which recordings hold it."""
 
     engine: EngineBus
     rate_hz: int
     loudest: int = 0
     members: dict[str, Membership] = field(default_factory=dict)
+    told: dict[str, tuple[Port, Gains]] = field(default_factory=dict)
     taps: dict[str, Recording] = field(default_factory=dict)
 
 
@@ -30,13 +41,20 @@ class Buses:
     """Every bus by name, over whatever can join them."""
 
     def __init__(
-        self, engine: Engine, legs: Legs, devices: AudioDevices, sources: Sources, sinks: Sinks
+        self,
+        engine: Engine,
+        legs: Legs,
+        devices: AudioDevices,
+        sources: Sources,
+        sinks: Sinks,
+        fallbacks: Fallbacks,
     ) -> None:
         self._engine = engine
         self._legs = legs
         self._devices = devices
         self._sources = sources
         self._sinks = sinks
+        self._fallbacks = fallbacks
         self._buses: dict[str, OpenBus] = {}
 
     def __len__(self) -> int:
@@ -56,12 +74,17 @@ class Buses:
             BadRequestError: The port is not named as ports are.
         """
         bus = self._hold(name, rate_hz)
+        before = bus.members.get(member.port)
+        bus.members[member.port] = member
         try:
-            port = self._resolve(member.port)
-            bus.engine.join(port, talk_db=member.talk_db, listen_db=member.listen_db)
-            bus.members[member.port] = member
+            self._tell(bus)
+        except Exception:
+            del bus.members[member.port]
+            if before is not None:
+                bus.members[member.port] = before
+            raise
         finally:
-            self._tidy(name, member.port)
+            self._tidy(name)
 
     def loudest(self, name: str, count: int) -> None:
         """Mixes only so many talkers; 0 is everybody.
@@ -85,8 +108,8 @@ class Buses:
         if bus is None or port not in bus.members:
             raise UnknownThingError(f"{port[:40]} is not on bus {name[:40]!r}")
         del bus.members[port]
-        bus.engine.leave(self._resolve(port))
-        self._tidy(name, port)
+        self._tell(bus)
+        self._tidy(name)
 
     def leave_all(self, port: str) -> None:
         """Takes a port off every bus."""
@@ -107,6 +130,20 @@ class Buses:
         bus = self._buses[name]
         bus.taps.pop(recording).untap(bus.engine)
         self._tidy(name)
+
+    def settle(self) -> None:
+        """Tells the engine what has changed: devices that came or went, and who stands in."""
+        for name, bus in self._buses.items():
+            try:
+                self._tell(bus)
+            except OSError as error:  # the other buses must still be told
+                logger.warning("bus %s is not as it should be: %s", name, error)
+        self._close_unused()
+
+    def stand_ins(self) -> dict[str, str]:
+        """Returns who stands in for each device that is on a bus and away."""
+        wanted = {position: self._fallbacks.stand_in(position) for position in self._wanted()}
+        return {position: stand_in for position, stand_in in wanted.items() if stand_in}
 
     def describe(self) -> list[dict[str, object]]:
         """Returns every bus as OLDCB lists it."""
@@ -145,6 +182,47 @@ class Buses:
             f"port {port[:40]!r} is neither leg:N, device:POSITION, source:NAME nor sink:NAME"
         )
 
+    def _tell(self, bus: OpenBus) -> None:
+        """Makes the engine's bus what it should be; told twice it is told once."""
+        for port in bus.members:
+            self._open_chain(port)
+        wanted = {
+            port: (self._resolve(port), gains)
+            for port, gains in self._fallbacks.gains(bus.members.values()).items()
+        }
+        for port, (engine, _) in tuple(bus.told.items()):
+            if port not in wanted or wanted[port][0] is not engine:
+                del bus.told[port]
+                bus.engine.leave(engine)
+        for port, (engine, gains) in wanted.items():
+            if bus.told.get(port) != (engine, gains):
+                bus.engine.join(engine, talk_db=gains.talk_db, listen_db=gains.listen_db)
+                bus.told[port] = (engine, gains)
+
+    def _open_chain(self, port: str) -> None:
+        kind, _, position = port.partition(":")
+        if kind != "device":
+            return
+        self._devices.open(position)
+        for fallback in self._fallbacks.chain(position)[1:]:
+            try:
+                self._devices.open(fallback)
+            except (HalError, OSError) as error:  # its own trouble, told at the start
+                logger.debug("%s cannot stand in: %s", fallback, error)
+
+    def _wanted(self) -> Iterator[str]:
+        """Yields the devices that clients put on a bus."""
+        for bus in self._buses.values():
+            for port in bus.members:
+                kind, _, position = port.partition(":")
+                if kind == "device":
+                    yield position
+
+    def _close_unused(self) -> None:
+        used = {each for position in self._wanted() for each in self._fallbacks.chain(position)}
+        for position in self._devices.opened().keys() - used:
+            self._devices.close(position)
+
     def _hold(self, name: str, rate_hz: int | None) -> OpenBus:
         bus = self._buses.get(name)
         if bus is None:
@@ -165,13 +243,12 @@ class Buses:
             recording.tap(fresh)
         fresh.loudest(bus.loudest)
         bus.engine, bus.rate_hz = fresh, rate_hz
+        bus.told.clear()
         old.close()
 
-    def _tidy(self, name: str, port: str = "") -> None:
+    def _tidy(self, name: str) -> None:
         bus = self._buses[name]
         if not bus.members and not bus.taps:
             del self._buses[name]
             bus.engine.close()
-        kind, _, position = port.partition(":")
-        if kind == "device" and not any(port in bus.members for bus in self._buses.values()):
-            self._devices.close(position)
+        self._close_unused()

@@ -1,13 +1,6 @@
-"""The audio devices: one blocking thread for each device that is on a bus, none otherwise.
-
-The device's own clock paces its thread: every frame that its microphone delivers pulls
-one frame for its earpiece.  The rings of the engine are the border between the two
-clocks.  A device that goes away is tried again until nobody wants it; the buses never
-notice.
-"""
+"""The audio devices: one blocking thread for each device that is on a bus, none otherwise."""
 
 import logging
-import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -15,100 +8,36 @@ from typing import Final
 
 from ...c_ext import Device as EngineDevice
 from ...c_ext import Engine
-from ...hal.audio import SAMPLE_BYTES, AudioPort
+from ...hal.audio import AudioPort, CountsXruns
 from ...hal.board import DeviceSpec
-from ...hal.errors import HalError
+from .device_thread import DeviceThread
 from .errors import UnknownThingError
+from .fallback import Whereabouts
 
 logger = logging.getLogger(__name__)
 
-RETRY_S: Final = 0.5
-PREFILL_FRAMES: Final = 2
 RING_MS: Final = 80
-
-
-class DeviceThread:
-    """Carries audio between one device and the engine until stopped.
-
-    Args:
-        position: The device's place, for the log.
-        port: The device's audio, used by this thread alone.
-        device: The engine's rings.
-        ended: Called on the thread as its last act.
-    """
-
-    def __init__(
-        self, position: str, port: AudioPort, device: EngineDevice, ended: Callable[[], None]
-    ) -> None:
-        self._position = position
-        self._port = port
-        self._device = device
-        self._ended = ended
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"audio {position}", daemon=True)
-        self.attached = False
-
-    def start(self) -> None:
-        """Starts the thread."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Asks the thread to end and wakes it; ``ended`` says when it has."""
-        self._stop.set()
-        self._port.close()
-
-    def join(self, timeout_s: float) -> None:
-        """Waits for the end of the thread."""
-        self._thread.join(timeout_s)
-
-    def _run(self) -> None:
-        try:
-            while not self._stop.is_set():
-                self._try_to_stream()
-                self._stop.wait(RETRY_S)
-        finally:
-            self._port.close()
-            self._ended()
-
-    def _try_to_stream(self) -> None:
-        try:
-            self._stream()
-        except (HalError, OSError) as error:
-            self._report_gone(error)
-        except Exception:  # a driver's own mistake must not end the only thread that retries
-            logger.exception("%s: its driver failed", self._position)
-            self.attached = False
-        finally:
-            self._port.close()
-
-    def _stream(self) -> None:
-        self._port.open()
-        self.attached = True
-        samples = self._port.frame_samples
-        for _ in range(PREFILL_FRAMES):
-            self._port.write(bytes(samples * SAMPLE_BYTES))
-        while not self._stop.is_set():
-            self._device.write_capture(self._port.read())
-            self._port.write(self._device.read_playback(samples))
-
-    def _report_gone(self, error: Exception) -> None:
-        if self.attached and not self._stop.is_set():
-            logger.warning("%s went away: %s", self._position, error)
-        self.attached = False
 
 
 @dataclass(slots=True)
 class OpenDevice:
-    """A device that is on a bus."""
+    """A device that is wanted on a bus, whether it is there or away; ``why`` it is away."""
 
     engine: EngineDevice
     thread: DeviceThread
+    whereabouts: Whereabouts = Whereabouts.OPENING
+    why: str = ""
 
     def levels(self) -> tuple[list[float], bool]:
         """Returns capture and playback level in dBFS, and whether somebody speaks into it."""
         stats = self.engine.stats()
         levels = [round(stats.capture_level_dbfs, 1), round(stats.playback_level_dbfs, 1)]
         return levels, stats.capture_active
+
+    def xruns(self) -> dict[str, int] | None:
+        """Returns how often device and host lost hold of each other; None is not counted."""
+        port = self.thread.port
+        return asdict(port.xruns) if isinstance(port, CountsXruns) else None
 
 
 class AudioDevices:
@@ -119,6 +48,7 @@ class AudioDevices:
         specs: The board's audio devices, by position.
         make_port: Makes the audio port that a spec describes.
         later: Runs a callable on the control thread, from any thread.
+        moved: Told on the control thread of a device that came, went away, or has new rings.
     """
 
     def __init__(
@@ -127,11 +57,13 @@ class AudioDevices:
         specs: Mapping[str, DeviceSpec],
         make_port: Callable[[DeviceSpec], AudioPort],
         later: Callable[[Callable[[], None]], object],
+        moved: Callable[[str], None],
     ) -> None:
         self._engine = engine
         self._specs = specs
         self._make_port = make_port
         self._later = later
+        self._moved = moved
         self._open: dict[str, OpenDevice] = {}
         self._ending: set[DeviceThread] = set()
 
@@ -143,7 +75,9 @@ class AudioDevices:
         """
         self.check(position)
         if position not in self._open:
-            self._open[position] = self._start(self._specs[position])
+            spec = self._specs[position]
+            self._open[position] = self._start(position, self._make_port(spec))
+            logger.info("%s opened", position)
         return self._open[position].engine
 
     def check(self, position: str) -> None:
@@ -155,6 +89,16 @@ class AudioDevices:
         if position not in self._specs:
             known = ", ".join(self._specs) or "none"
             raise UnknownThingError(f"no audio device {position[:40]!r}; there are {known}")
+
+    def whereabouts(self, position: str) -> Whereabouts:
+        """Returns what is known of a device."""
+        device = self._open.get(position)
+        return Whereabouts.CLOSED if device is None else device.whereabouts
+
+    def retry(self) -> None:
+        """Looks at once for the devices that are away: something was plugged in."""
+        for device in self._open.values():
+            device.thread.retry()
 
     def close(self, position: str) -> None:
         """Stops the device's audio if it runs; the device must be on no bus."""
@@ -180,23 +124,40 @@ class AudioDevices:
         """Returns the devices that are open."""
         return self._open
 
-    def _start(self, spec: DeviceSpec) -> OpenDevice:
-        port = self._make_port(spec)
+    def _start(self, position: str, port: AudioPort) -> OpenDevice:
         device = self._engine.open_device(
             rate_hz=port.rate_hz, capture_ms=RING_MS, playback_ms=RING_MS
         )
 
-        def ended() -> None:
-            with suppress(RuntimeError):  # the loop ended first: nobody waits for this
-                self._later(lambda: self._finish(device, thread))
+        def found(whereabouts: Whereabouts, why: str) -> None:
+            self._on_control(lambda: self._note(position, thread, whereabouts, why))
 
-        thread = DeviceThread(spec.position, port, device, ended)
+        def ended() -> None:
+            self._on_control(lambda: self._finish(position, device, thread))
+
+        thread = DeviceThread(position, port, device, found, ended)
         thread.start()
-        logger.info("%s opened", spec.position)
         return OpenDevice(device, thread)
 
-    def _finish(self, device: EngineDevice, thread: DeviceThread) -> None:
+    def _on_control(self, work: Callable[[], None]) -> None:
+        with suppress(RuntimeError):  # the loop ended first: nobody waits for this
+            self._later(work)
+
+    def _note(
+        self, position: str, thread: DeviceThread, whereabouts: Whereabouts, why: str
+    ) -> None:
+        device = self._open.get(position)
+        if device is not None and device.thread is thread:
+            device.whereabouts, device.why = whereabouts, why
+            self._moved(position)
+
+    def _finish(self, position: str, device: EngineDevice, thread: DeviceThread) -> None:
         self._ending.discard(thread)
+        current = self._open.get(position)
+        if thread.rate_changed and current is not None and current.thread is thread:
+            logger.info("%s runs at %d Hz", position, thread.port.rate_hz)
+            self._open[position] = self._start(position, thread.port)
+            self._moved(position)
         device.close()
 
     def _describe(self, position: str) -> dict[str, object]:
@@ -204,6 +165,9 @@ class AudioDevices:
         return {
             "device": position,
             "open": device is not None,
-            "attached": device is not None and device.thread.attached,
+            "attached": self.whereabouts(position) is Whereabouts.THERE,
+            "rate_hz": None if device is None else device.engine.rate_hz,
+            "why_away": "" if device is None else device.why,
+            "xruns": None if device is None else device.xruns(),
             "stats": {} if device is None else asdict(device.engine.stats()),
         }

@@ -3,7 +3,7 @@
 import math
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Final
 
 from ...c_ext import Engine
@@ -11,6 +11,7 @@ from ...hal.clock import Clock
 from ...hal.matrix import Topic
 from .buses import Buses
 from .devices import AudioDevices
+from .fallback import Whereabouts
 from .legs import Legs, OpenLeg
 from .ports import PortPairs
 from .recordings import Recordings
@@ -50,6 +51,8 @@ class Matrix:
     started: float
     notify: Notify
     counters: Callable[[], Mapping[str, object]]
+    standing_in: dict[str, str] = field(default_factory=dict)
+    """Who was last told to stand in for a device that is away."""
 
     def close_leg(self, number: int) -> OpenLeg:
         """Takes a leg off its buses and ends it."""
@@ -82,6 +85,41 @@ class Matrix:
             self.buses.leave_all(f"sink:{sink.name}")
         self.sinks.close_all()
         self.devices.close_all()
+
+    def refresh(self) -> None:
+        """Tells the engine what has changed among ports and devices, and clients who stands in."""
+        self.buses.settle()
+        self.tuning.refresh()
+        before, after = dict(self.standing_in), self.buses.stand_ins()
+        self.standing_in.clear()
+        self.standing_in.update(after)
+        for position in sorted(before.keys() | after.keys()):
+            if before.get(position) != after.get(position):
+                details = {"device": position, "stand_in": after.get(position, "")}
+                self.notify(Topic.DEVICES, "device.fallback", details)
+
+    def device_moved(self, position: str) -> None:
+        """Takes note of a device that came or went away, and tells clients."""
+        self.refresh()
+        device = self.devices.opened().get(position)
+        if device is None or device.whereabouts is Whereabouts.OPENING:
+            return
+        if device.whereabouts is Whereabouts.THERE:
+            details = {"device": position, "rate_hz": device.engine.rate_hz}
+            self.notify(Topic.DEVICES, "device.attached", details)
+        else:
+            self.notify(Topic.DEVICES, "device.away", {"device": position, "why": device.why})
+
+    def describe_devices(self) -> list[dict[str, object]]:
+        """Returns every audio device with its settings and who stands in for it."""
+        return [
+            {
+                **device,
+                "stand_in": self.standing_in.get(str(device["device"]), ""),
+                "settings": self.tuning.describe(str(device["device"])),
+            }
+            for device in self.devices.describe()
+        ]
 
     def hello(self) -> dict[str, object]:
         """Returns who answers."""

@@ -30,7 +30,7 @@ async def perform(matrix: Matrix, method: str, params: JsonObject) -> Result:
             return await SLOW_METHODS[method](matrix, params)
         return _method(method)(matrix, params)
     finally:
-        matrix.tuning.refresh()
+        matrix.refresh()
 
 
 def _method(method: str) -> Method:
@@ -152,13 +152,7 @@ def _bus_list(matrix: Matrix, _params: JsonObject) -> Result:
 
 
 def _device_list(matrix: Matrix, _params: JsonObject) -> Result:
-    devices = matrix.devices.describe()
-    return {
-        "devices": [
-            {**device, "settings": matrix.tuning.describe(str(device["device"]))}
-            for device in devices
-        ]
-    }
+    return {"devices": matrix.describe_devices()}
 
 
 def _device_mute(matrix: Matrix, params: JsonObject) -> Result:

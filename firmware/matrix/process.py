@@ -5,8 +5,10 @@ import logging
 import os
 import signal
 import socket
+import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,12 +18,14 @@ from ...c_ext import Engine
 from ...hal.board import Board
 from ...hal.clock import Clock
 from ...hal.errors import DriverMissingError
+from ...hal.hotplug import Hotplug
 from ...hal.matrix import Topic
 from ...hal.registry import Registry
 from .broadcast import EventServer
 from .buses import Buses
 from .control import ControlServer
 from .devices import AudioDevices
+from .fallback import Fallbacks
 from .happenings import POLL_S, news
 from .legs import Legs
 from .matrix import Matrix
@@ -41,6 +45,9 @@ EVENT_PORT: Final = 4251
 SOUNDS: Final = "sounds"
 RECORDINGS: Final = "recordings"
 """The folders of the state folder that sources read and sinks write."""
+SWITCH_S: Final = 0.0005
+"""How long a Python thread keeps the interpreter from others.  An audio thread asks for it after
+each of its calls into a driver; with Python's own 5 ms a few calls would be longer than a frame."""
 SETTLE_S: Final = 0.2
 """The engine's thread asks for SCHED_FIFO by itself; the answer is there after this."""
 
@@ -68,6 +75,8 @@ class MatrixProcess:
         self._control = ControlServer(self.matrix, self._counters)
         self._watch: asyncio.Task[None] | None = None
         self._listening: asyncio.Task[None] | None = None
+        self._hotplugs = tuple(_hotplugs(registry, setup.board))
+        self._plugs: list[asyncio.Task[None]] = []
 
     async def open(self) -> tuple[int, int]:
         """Starts the engine and the servers; returns the control and the event port."""
@@ -82,6 +91,7 @@ class MatrixProcess:
             lambda: [alarm.details() for alarm in matrix.alarms()],
         )
         self._listening = asyncio.create_task(self._tell_news(), name="news")
+        self._plugs = [asyncio.create_task(self._listen_for_plugs(h)) for h in self._hotplugs]
         control = await self._control.open(hosts, self._setup.control_port)
         logger.info("OLDCB on %s, control %d, events %d", " ".join(hosts), control, events)
         return control, events
@@ -90,7 +100,7 @@ class MatrixProcess:
         """Ends servers, recordings, legs, devices and engine, in that order."""
         await self._control.close()
         await self._events.close()
-        for task in (self._watch, self._listening):
+        for task in (self._watch, self._listening, *self._plugs):
             if task is not None:
                 task.cancel()
         self.matrix.close()
@@ -105,11 +115,14 @@ class MatrixProcess:
         specs = {spec.position: spec for spec in self._setup.board.audio_devices()}
         _warn_of_missing_drivers(registry, {spec.driver for spec in specs.values()})
         later = asyncio.get_running_loop().call_soon_threadsafe
-        devices = AudioDevices(self._engine, specs, registry.audio, later)
+        devices = AudioDevices(self._engine, specs, registry.audio, later, self._device_moved)
         sources = Sources(self._engine)
         folder = self._setup.state / RECORDINGS
         sinks = Sinks(self._engine, folder, clock, later, self._tell_ended)
-        buses = Buses(self._engine, legs, devices, sources, sinks)
+        tuning = Tuning(devices, lambda port: buses.find(port))
+        fallback_of = {spec.position: spec.fallback for spec in specs.values()}
+        fallbacks = Fallbacks(fallback_of, devices.whereabouts, tuning.muted)
+        buses = Buses(self._engine, legs, devices, sources, sinks, fallbacks)
         recordings = Recordings(self._engine, ports, buses, address)
         return Matrix(
             engine=self._engine,
@@ -119,7 +132,7 @@ class MatrixProcess:
             sources=sources,
             sinks=sinks,
             buses=buses,
-            tuning=Tuning(devices, buses.find),
+            tuning=tuning,
             recordings=recordings,
             sounds=Sounds(self._setup.state / SOUNDS),
             clock=clock,
@@ -132,6 +145,14 @@ class MatrixProcess:
         self._events.publish(topic, event, details)
         if topic is Topic.RECORDINGS and self._watch is None and len(self.matrix.recordings):
             self._watch = asyncio.create_task(self._watch_recorders(), name="recorders")
+
+    def _device_moved(self, position: str) -> None:
+        self.matrix.device_moved(position)
+
+    async def _listen_for_plugs(self, hotplug: Hotplug) -> None:
+        async for event in hotplug.events():
+            logger.info("USB port %s: %s", event.port, "plugged" if event.plugged else "pulled")
+            self.matrix.devices.retry()
 
     def _tell_ended(self, sink: OpenSink) -> None:
         self._events.publish(Topic.SINKS, "sink.ended", sink.describe())
@@ -177,17 +198,46 @@ def _warn_of_missing_drivers(registry: Registry, drivers: set[str]) -> None:
             logger.error("%s", error)  # noqa: TRY400
 
 
+def _hotplugs(registry: Registry, board: Board) -> Iterator[Hotplug]:
+    """Yields what tells of devices of the board's drivers that come and go."""
+    for driver in sorted({spec.driver for spec in board.audio_devices()}):
+        try:
+            hotplug = registry.hotplug(driver)
+        except DriverMissingError as error:
+            logger.warning("%s; devices are looked for all the same", error)
+            continue
+        if hotplug is not None:
+            yield hotplug
+
+
 async def serve(setup: Setup, registry: Registry, clock: Clock) -> None:
-    """Runs the matrix until SIGTERM or SIGINT; ``state/run/matrix.pid`` is there meanwhile."""
+    """Runs the matrix until SIGTERM or SIGINT; ``state/run/matrix.pid`` is there meanwhile.
+
+    Where an XMA2 mixes the process stands by and opens nothing: OLDCB is off (SPEC section 3).
+    """
+    sys.setswitchinterval(SWITCH_S)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    mixer = setup.board.mixer
+    if mixer is not None:
+        logger.info("standing by: %s mixes at %s", mixer.position, mixer.match["matrix"])
+        with _pid_file(setup.state):
+            await stop.wait()
+        return
     process = MatrixProcess(setup, registry, clock)
     await process.open()
-    pid_file = setup.state / "run" / "matrix.pid"
-    pid_file.parent.mkdir(parents=True, exist_ok=True)
-    pid_file.write_text(f"{os.getpid()}\n")
-    await stop.wait()
-    await process.close()
-    pid_file.unlink(missing_ok=True)
+    with _pid_file(setup.state):
+        await stop.wait()
+        await process.close()
     logger.info("closed")
+
+
+@contextmanager
+def _pid_file(state: Path) -> Iterator[None]:
+    """Tells boot which process serves."""
+    path = state / "run" / "matrix.pid"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"{os.getpid()}\n")
+    yield
+    path.unlink(missing_ok=True)

@@ -50,6 +50,12 @@ class Tuning:
         tuned = self._tuned.get(position)
         return asdict(tuned.settings if tuned is not None else DeviceSettings())
 
+    def muted(self, position: str) -> tuple[bool, bool]:
+        """Returns whether the microphone, and whether the earpiece, is muted."""
+        tuned = self._tuned.get(position)
+        settings = tuned.settings if tuned is not None else DeviceSettings()
+        return settings.mute_capture, settings.mute_playback
+
     def mute(self, position: str, *, capture: bool, playback: bool) -> None:
         """Closes or opens microphone and earpiece."""
         self._change(position, _apply_mute, mute_capture=capture, mute_playback=playback)

@@ -26,7 +26,7 @@ from openturret.hal.board import Board, load_board
 from openturret.hal.registry import GROUP, Registry
 
 ROOT: Final = Path(__file__).parents[3]
-TOUCHPRO: Final = Path(boards.__file__).parent / "boards" / "touchpro.yaml"
+TOUCHPRO: Final = Path(boards.__file__).parent / "boards" / "emulated.yaml"
 LOOPBACK: Final = "127.0.0.1"
 
 
@@ -74,6 +74,11 @@ def declared_drivers() -> list[EntryPoint]:
 
 
 @pytest.fixture
+def registry() -> Registry:
+    return Registry(declared_drivers)
+
+
+@pytest.fixture
 def folder() -> Iterator[Path]:
     """A folder whose name leaves room for a socket's."""
     with tempfile.TemporaryDirectory(prefix="ot-") as name:
@@ -112,9 +117,11 @@ def settings() -> Settings:
 
 
 @pytest.fixture
-async def unit(folder: Path, board: Board, hand: Hand, settings: Settings) -> AsyncIterator[Unit]:
+async def unit(
+    folder: Path, board: Board, hand: Hand, settings: Settings, registry: Registry
+) -> AsyncIterator[Unit]:
     setup = Setup(folder, settings, board, control_port=0, event_port=0)
-    process = MatrixProcess(setup, Registry(declared_drivers), SystemClock())
+    process = MatrixProcess(setup, registry, SystemClock())
     control, events = await process.open()
     client = OldcbMatrix(control_port=control, event_port=events)
     yield Unit(folder, board, hand, client, process.matrix, control, events)

@@ -91,7 +91,7 @@ def test_a_driver_that_fails_in_its_own_way_is_tried_again(
 ) -> None:
     port = FickleAudio()
     specs = {"handset-left": board.devices["handset-left"]}
-    devices = AudioDevices(Engine(), specs, lambda _: port, lambda _: None)
+    devices = AudioDevices(Engine(), specs, lambda _: port, lambda _: None, lambda _: None)
     devices.open("handset-left")
     try:
         assert port.streamed.wait(20)

@@ -204,7 +204,7 @@ class WideAudio:
 
 def test_a_device_opens_at_the_rate_that_it_has(board: Board) -> None:
     specs = {"handset-left": board.devices["handset-left"]}
-    devices = AudioDevices(Engine(), specs, lambda _: WideAudio(), lambda _: None)
+    devices = AudioDevices(Engine(), specs, lambda _: WideAudio(), lambda _: None, lambda _: None)
     try:
         assert devices.open("handset-left").rate_hz == 48_000
     finally:

@@ -6,6 +6,7 @@ from pathlib import Path
 from openturret.c_ext import Engine
 from openturret.firmware.matrix.buses import Buses
 from openturret.firmware.matrix.devices import AudioDevices
+from openturret.firmware.matrix.fallback import Fallbacks
 from openturret.firmware.matrix.legs import Legs
 from openturret.firmware.matrix.ports import PortPairs
 from openturret.firmware.matrix.recordings import Recordings
@@ -22,9 +23,10 @@ LOOPBACK = "127.0.0.1"
 def recordings_of(engine: Engine, folder: Path) -> Recordings:
     ports = PortPairs(11000, 13000)
     legs = Legs(engine, ports, lambda: LOOPBACK)
-    devices = AudioDevices(engine, {}, Registry(list).audio, lambda call: call())
+    devices = AudioDevices(engine, {}, Registry(list).audio, lambda call: call(), lambda _: None)
+    fallbacks = Fallbacks({}, devices.whereabouts, lambda _: (False, False))
     sinks = Sinks(engine, folder, SystemClock(), lambda call: call(), lambda _: None)
-    buses = Buses(engine, legs, devices, Sources(engine), sinks)
+    buses = Buses(engine, legs, devices, Sources(engine), sinks, fallbacks)
     return Recordings(engine, ports, buses, lambda: LOOPBACK)
 
 
