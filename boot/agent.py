@@ -42,6 +42,7 @@ T = TypeVar("T")
 SYSLOG_KEY: Final = "application.syslog.server"
 PANEL_KEY: Final = "application.boot.startserver"
 PANEL_PORT_KEY: Final = "application.web.port"
+XMA_KEY: Final = "application.xma.enable"
 MATRIX_PORT: Final = 4250
 PANEL_PORT: Final = 80
 READY_S: Final = 30.0
@@ -97,15 +98,17 @@ def surroundings(
 def services(state: Path, configuration: Document) -> tuple[Service, Service]:
     """Returns the matrix and the runtime, in the order in which they start.
 
-    A runtime whose panel is switched off opens no port that could be waited for.
+    A runtime whose panel is switched off opens no port that could be waited for; neither does a
+    matrix beside an XMA2, which stands by.
     """
     arguments = ("--state", str(state))
     port = configuration.values.get(PANEL_PORT_KEY)
     panel: int | None = port if isinstance(port, int) and 0 < port < 65_536 else PANEL_PORT
     if configuration.values.get(PANEL_KEY) is False:
         panel = None
+    matrix = None if configuration.values.get(XMA_KEY) is True else MATRIX_PORT
     return (
-        Service("matrix", "openturret.firmware.matrix", arguments, ready_port=MATRIX_PORT),
+        Service("matrix", "openturret.firmware.matrix", arguments, ready_port=matrix),
         Service("runtime", "openturret.firmware", arguments, ready_port=panel),
     )
 

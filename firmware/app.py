@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, cast
 
+from ..hal.board import DeviceSpec
 from ..hal.clock import Clock
 from ..hal.errors import HalError, MatrixError
 from ..hal.matrix import MixingMatrix
@@ -45,6 +46,7 @@ from .services.sessions import Lockout, Sessions
 from .services.web import WebServer, WebSettings
 from .shift import Shift
 from .unit import Unit, UnitParts
+from .xma import XmaWatch, port_filter_of
 
 logger = logging.getLogger(__name__)
 
@@ -101,8 +103,12 @@ class Runtime:
         self._tasks: set[asyncio.Task[None]] = set()
         self._files = BootFiles(setup.state)
         self._configuration = self._read_configuration()
-        self._devices = Devices(read_board(setup.board), registry, clock)
-        self._matrix = _matrix(registry, self._configuration, setup)
+        board = read_board(setup.board)
+        self._devices = Devices(board, registry, clock)
+        self._matrix = _matrix(registry, self._configuration, setup, board.mixer)
+        self._check_mixer(board.mixer)
+        ports = port_filter_of(self._configuration)
+        self._xma_watch = XmaWatch(self._devices.xmas, ports, self._alarms)
         self._live = LiveFeed(self._matrix, self._alarms, clock)
         self._agent = Agent(self._agent_settings())
         self._journal = Journal(setup.state / "journal", clock)
@@ -143,6 +149,7 @@ class Runtime:
         """
         self._start_syslog()
         await self._devices.open()
+        self._spawn(self._xma_watch.run())
         await self._agent.start()
         resuming = self._spawn(self._resume())
         await asyncio.wait({resuming}, timeout=CALLS_FIRST_S)
@@ -251,6 +258,16 @@ class Runtime:
             logger.warning("%s", warning)
         self._learn_secrets(configuration)
         return configuration
+
+    def _check_mixer(self, mixer: DeviceSpec | None) -> None:
+        """The board decides who mixes; a configuration that says otherwise is an alarm."""
+        enabled = self._configuration.flag("application.xma.enable")
+        if enabled == (mixer is not None):
+            return
+        mixes = "its own matrix mixes" if mixer is None else f"{mixer.position} mixes"
+        message = f"application.xma.enable is {str(enabled).lower()}, but by the board {mixes}"
+        remedy = "correct the configuration at the TSS or the board description"
+        self._alarms.raise_("xma.disagrees", "", message, remedy)
 
     def _learn_secrets(self, configuration: Configuration) -> None:
         for name, value in configuration.items():
@@ -377,7 +394,13 @@ def _pbx_alarm(registration: Registration) -> tuple[str, str, str, str]:
     )
 
 
-def _matrix(registry: Registry, configuration: Configuration, setup: Setup) -> MixingMatrix:
+def _matrix(
+    registry: Registry, configuration: Configuration, setup: Setup, mixer: DeviceSpec | None
+) -> MixingMatrix:
+    """The client of who mixes: an XMA2 where the board has one, else the unit's own matrix."""
+    if mixer is not None:
+        at = cast(Callable[[str], MixingMatrix], registry.load(f"{mixer.driver}.matrix"))
+        return at(str(mixer.match["matrix"]))
     make = cast(Callable[..., MixingMatrix], registry.load("oldcb.matrix"))
     return make(
         configuration.text("application.oldcb.address"),

@@ -15,6 +15,7 @@ from ..hal.device import Device
 from ..hal.errors import HalError
 from ..hal.handset import Handset
 from ..hal.registry import Registry
+from ..hal.xma import Xma
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +40,15 @@ class Devices:
             position: device
             for position, (spec, device) in self._devices.items()
             if spec.type is DeviceType.HANDSET and isinstance(device, Handset)
+        }
+
+    @property
+    def xmas(self) -> dict[str, Xma]:
+        """The media adapters, by position."""
+        return {
+            position: device
+            for position, (spec, device) in self._devices.items()
+            if spec.type is DeviceType.XMA2 and isinstance(device, Xma)
         }
 
     async def open(self) -> None:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
+from ...hal.xma import PortFilter, PortFilterError
 from . import ports
 from .ports import Settings
+
+_TRAFFIC_IN: Final = "application.xma.trafficin."
 
 
 def conflicts(settings: Settings) -> Iterator[str]:
@@ -32,27 +36,23 @@ def _ranges(settings: Settings) -> Iterator[str]:
 
 
 def _xma(settings: Settings) -> Iterator[str]:
-    prefix = "application.xma.trafficin."
-    mask = _number(settings, prefix + "netmask")
-    first = _number(settings, prefix + "portef")
-    host_bits = ~mask & 0xFFFF
-    if host_bits & (host_bits + 1):
-        yield f"{prefix}netmask is {mask:#06x}: its ones must be contiguous, as in 0xf800"
-        return
-    if first & host_bits:
-        block = f"with mask {mask:#06x} it must be a multiple of {host_bits + 1}"
-        yield f"{prefix}portef is {first:#06x}: {block}"
-        return
-    yield from _xma_range(settings, first, host_bits)
+    first, mask = (_number(settings, _TRAFFIC_IN + name) for name in ("portef", "netmask"))
+    try:
+        wanted = PortFilter(first, mask)
+    except PortFilterError as error:
+        key = "portef" if error.field == "portref" else error.field
+        yield f"{_TRAFFIC_IN}{key}: {error}"
+    else:
+        yield from _xma_range(settings, wanted)
 
 
-def _xma_range(settings: Settings, first: int, host_bits: int) -> Iterator[str]:
-    wanted = {
-        "application.xma.trafficin.portrange": host_bits + 1,
-        "application.mm.rtplowerport": first,
-        "application.mm.rtpupperport": first | (host_bits & 0xFFFE),
+def _xma_range(settings: Settings, wanted: PortFilter) -> Iterator[str]:
+    bounds = {
+        _TRAFFIC_IN + "portrange": wanted.ports,
+        "application.mm.rtplowerport": wanted.rtp_lower_port,
+        "application.mm.rtpupperport": wanted.rtp_upper_port,
     }
-    for name, value in wanted.items():
+    for name, value in bounds.items():
         if settings[name] != value:
             yield f"{name} is {settings[name]}: portref and netmask of the XMA2 make it {value}"
 

@@ -392,6 +392,14 @@ def test_the_runtime_is_ready_when_its_panel_answers_if_it_has_one(
     assert (matrix.ready_port, runtime.ready_port) == (4250, port)
 
 
+@pytest.mark.parametrize(("enabled", "port"), [(True, None), (False, 4250), ("x", 4250)])
+def test_a_matrix_beside_an_xma2_opens_no_port_to_wait_for(
+    tmp_path: Path, enabled: object, port: int | None
+) -> None:
+    matrix, _ = services(tmp_path, Document({"application.xma.enable": enabled}))
+    assert matrix.ready_port == port
+
+
 async def test_an_interface_that_goes_down_while_dhcp_waits_is_asked_again(
     world: World, servers: Servers
 ) -> None:

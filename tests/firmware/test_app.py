@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -24,6 +25,7 @@ from openturret.boot.control import ControlServer
 from openturret.boot.errors import BadCredentialsError
 from openturret.drivers.emulated.hand import Hand
 from openturret.drivers.emulated.hardware import Hardware
+from openturret.drivers.oldcb import OldcbMatrix
 from openturret.hal.board import load_board
 from openturret.hal.clock import SystemClock
 from openturret.hal.wire.json_lines import JsonObject, field
@@ -48,6 +50,16 @@ def free_port() -> int:
         tcp.bind(("127.0.0.1", 0))
         udp.bind(tcp.getsockname())
         return int(tcp.getsockname()[1])
+
+
+def free_pair() -> int:
+    """The first of two TCP ports that are free and follow each other, as a module has them."""
+    while True:
+        with socket.socket() as first, socket.socket() as second, contextlib.suppress(OSError):
+            first.bind(("127.0.0.1", 0))
+            port = int(first.getsockname()[1])
+            second.bind(("127.0.0.1", port + 1))
+            return port
 
 
 def installed(folder: Path) -> None:
@@ -152,6 +164,21 @@ class Floor:
         await self.kill_matrix()
         self._processes["matrix"] = await self._run("openturret.firmware.matrix")
 
+    async def mix_by_xma(self) -> OldcbMatrix:
+        """Puts an XMA2 on the board and starts what answers for its matrix; returns a client."""
+        port = free_pair()
+        await self.kill_matrix()
+        (self._folder / "xma").mkdir()
+        shutil.copy(self.state / "board.yaml", self._folder / "xma")
+        self._processes["xma"] = await self._spawn(
+            "openturret.firmware.matrix", self._folder / "xma", port, port + 1
+        )
+        with (self.state / "board.yaml").open("a") as board:
+            match = f"{{url: /dev/absent, secret: /dev/absent, matrix: '127.0.0.1:{port}'}}"
+            board.write(f"\n  xma-1: {{type: xma2, driver: xma2, match: {match}}}\n")
+        self._processes["matrix"] = await self._run("openturret.firmware.matrix")
+        return OldcbMatrix(control_port=port, event_port=port + 1)
+
     async def kill_matrix(self) -> None:
         self._processes["matrix"].kill()
         await self._processes["matrix"].wait()
@@ -170,6 +197,11 @@ class Floor:
         return (self._folder / "runtime.log").read_text()
 
     async def _run(self, module: str) -> asyncio.subprocess.Process:
+        return await self._spawn(module, self.state, self.ports.control, self.ports.events)
+
+    async def _spawn(
+        self, module: str, state: Path, control: int, events: int
+    ) -> asyncio.subprocess.Process:
         path = os.pathsep.join(
             filter(None, [os.environ.get("PYTHONPATH"), str(self._folder / "site")])
         )
@@ -179,9 +211,9 @@ class Floor:
                 sys.executable,
                 "-m",
                 module,
-                *("--state", str(self.state)),
-                *("--control-port", str(self.ports.control)),
-                *("--event-port", str(self.ports.events)),
+                *("--state", str(state)),
+                *("--control-port", str(control)),
+                *("--event-port", str(events)),
                 env={**os.environ, "PYTHONPATH": path},
                 stdout=log,
                 stderr=log,
@@ -288,7 +320,7 @@ def board_in(folder: Path) -> Path:
     """A TouchPro whose sockets lie in the folder."""
     (folder / "hw").mkdir()
     (folder / "state").mkdir()
-    shipped = (ROOT / "hal/boards/touchpro.yaml").read_text()
+    shipped = (ROOT / "hal/boards/emulated.yaml").read_text()
     path = folder / "state" / "board.yaml"
     path.write_text(shipped.replace("/run/openturret/hardware", str(folder / "hw")))
     return path
@@ -508,6 +540,23 @@ async def test_without_a_matrix_the_panel_opens_and_says_so(floor: Floor) -> Non
 
 def codes(state: State) -> set[str]:
     return {alarm["code"] for alarm in state["alarms"]}
+
+
+async def test_with_an_xma2_its_matrix_mixes_and_oldcb_of_the_unit_is_closed(
+    floor: Floor, browser: Browser
+) -> None:
+    module = await floor.mix_by_xma()
+    await floor.start_runtime()
+    await browser.until(lambda state: state["unit"])
+    assert (await browser.log_in())[0] == 200
+    state = await browser.until(channel_is_open)
+    assert len(await module.leg_list()) == 1
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", floor.ports.control)
+    alarms = {alarm["code"]: alarm["message"] for alarm in state["alarms"]}
+    said = "application.xma.enable is false, but by the board xma-1 mixes"
+    assert alarms["xma.disagrees"] == said
+    await module.close()
 
 
 async def test_calls_of_a_matrix_that_restarts_end_and_everything_begins_anew(

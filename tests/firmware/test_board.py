@@ -15,7 +15,7 @@ from openturret.hal.errors import BoardError
 from openturret.hal.events import HookState
 from openturret.hal.registry import GROUP, Registry
 
-SHIPPED = Path(__file__).parents[2] / "hal" / "boards" / "touchpro.yaml"
+SHIPPED = Path(__file__).parents[2] / "hal" / "boards" / "emulated.yaml"
 HANDSET = EntryPoint(
     "emulated.handset", "openturret.drivers.emulated.handset:EmulatedHandset", GROUP
 )

@@ -223,12 +223,25 @@ def test_a_file_cut_anywhere_is_read_or_refused(size: int) -> None:
         ("profile.setting.broadcasting.enabled: true\n", "names no group"),
         ("application.xma.enable: true\n", "application.mm.rtplowerport is 11000"),
         (
+            "application.xma.enable: true\napplication.xma.trafficin.portrange: 1024\n",
+            "application.xma.trafficin.portrange is 1024: .* of the XMA2 make it 2048",
+        ),
+        (
+            "application.xma.enable: true\napplication.mm.rtplowerport: 10240\n",
+            "application.mm.rtpupperport is 13000: .* of the XMA2 make it 12286",
+        ),
+        (
+            "application.xma.enable: true\napplication.mm.rtpupperport: 12287\n",
+            "application.mm.rtpupperport is 12287: .* make it 12286",
+        ),
+        (
             "application.xma.enable: true\napplication.xma.trafficin.netmask: 0xF0F0\n",
-            "contiguous",
+            "trafficin.netmask: netmask 0xf0f0 is not contiguous; use one like 0xF800",
         ),
         (
             "application.xma.enable: true\napplication.xma.trafficin.portref: 0x2900\n",
-            "a multiple of 2048",
+            "trafficin.portef: portref 0x2900 is not aligned to netmask 0xf800, a block of 2048 "
+            "ports; use 0x2800",
         ),
     ],
 )
