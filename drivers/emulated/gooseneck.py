@@ -16,6 +16,11 @@ class EmulatedGooseneck(ControlDevice):
         return self._state.ptt
 
     @property
+    def latched(self) -> bool:
+        """Always False: the emulated gooseneck has no latch switch."""
+        return False
+
+    @property
     def muted(self) -> bool:
         """Whether its own mute is on, as last reported."""
         return self._state.mute

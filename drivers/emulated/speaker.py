@@ -8,3 +8,8 @@ class EmulatedSpeaker(ControlDevice):
 
     Not emulated: a volume knob on the box itself, and an amplifier's own protection.
     """
+
+    @property
+    def channels(self) -> int:
+        """How many channels it carries, from 1."""
+        return self._spec.channels

@@ -1,6 +1,5 @@
 """The examples of docs/drivers.md run."""
 
-import asyncio
 import re
 import tempfile
 import wave
@@ -8,13 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from openturret.drivers.emulated.hand import Hand
 from openturret.drivers.emulated.hardware import Hardware
-from openturret.hal import AudioPort
-from openturret.hal.board import DeviceSpec, parse_board
-from openturret.hal.errors import DeviceGoneError
+from openturret.hal.board import parse_board
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "drivers.md").read_text()
 BOARD = parse_board(b"board: x\ndevices: {handset-left: {type: handset, driver: quiet}}")
@@ -26,26 +21,6 @@ def example(name: str) -> Callable[..., Any]:
         exec(compile(block, "drivers.md", "exec"), found)
     made: Callable[..., Any] = found[name]
     return made
-
-
-def spec() -> DeviceSpec:
-    return BOARD.devices["handset-left"]
-
-
-async def test_the_example_driver_is_an_audio_port_that_wakes_its_reader() -> None:
-    port = example("QuietAudio")(spec())
-    assert isinstance(port, AudioPort)
-    port.open()
-    assert await asyncio.to_thread(port.read) == bytes(320)
-
-    def read_until_closed() -> None:
-        while True:
-            port.read()
-
-    reading = asyncio.create_task(asyncio.to_thread(read_until_closed))
-    port.close()
-    with pytest.raises(DeviceGoneError):
-        await reading
 
 
 async def test_the_example_hand_lifts_speaks_and_listens() -> None:

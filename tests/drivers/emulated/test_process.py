@@ -18,7 +18,7 @@ from openturret.hal.board import DeviceSpec, parse_board
 from openturret.hal.errors import BoardError, DeviceGoneError
 
 ROOT = Path(__file__).parents[3]
-TOUCHPRO = Path(boards.__file__).parent / "boards" / "touchpro.yaml"
+EMULATED = Path(boards.__file__).parent / "boards" / "emulated.yaml"
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ async def soon(queue: EventQueue) -> object:
 
 
 async def test_it_serves_its_devices_and_leaves_nothing_behind(sockets: Path) -> None:
-    async with hardware(TOUCHPRO, sockets) as process, await Hand.connect(sockets) as hand:
+    async with hardware(EMULATED, sockets) as process, await Hand.connect(sockets) as hand:
         assert "handset-left" in await hand.devices()
         process.send_signal(signal.SIGTERM)
         assert await process.wait() == 0
@@ -64,11 +64,11 @@ async def test_the_driver_comes_back_after_the_hardware_was_killed(sockets: Path
     handset = EmulatedHandset(spec(sockets), SystemClock())
     events = handset.events()
     await handset.open()
-    async with hardware(TOUCHPRO, sockets) as process:
+    async with hardware(EMULATED, sockets) as process:
         assert isinstance(await soon(events), AttachedEvent)
         process.kill()
         assert isinstance(await soon(events), DetachedEvent)
-    async with hardware(TOUCHPRO, sockets):
+    async with hardware(EMULATED, sockets):
         assert isinstance(await soon(events), AttachedEvent)
     await handset.close()
 
