@@ -12,6 +12,7 @@ from ..errors import LabError
 from ..tools import cache_folder
 from .debian import TEST_PACKAGES, BuildTools, ServerSysroot
 from .errors import SetupError
+from .guest import GuestKernel, GuestTools
 from .python_environment import (
     FirmwareWheel,
     PjsuaWheel,
@@ -77,6 +78,15 @@ class SetUp:
         step("openturret", self._install)
         step("speech", self._speak)
 
+    def run_guest(self) -> None:
+        """Do the steps that a QEMU guest needs beside the others.
+
+        Raises:
+            SetupError: a step cannot be done.
+        """
+        step("guest tools", GuestTools().unpack)
+        step("guest kernel", GuestKernel().unpack)
+
     def _install(self, shell: Shell) -> str:
         wheel = self._firmware.path()
         if wheel is None:
@@ -130,6 +140,7 @@ def main(argv: list[str] | None = None) -> int:
         "(unpacked privately, nothing is started), the pjsua2 wheel, .venv, the engine.",
     )
     parser.add_argument("--tests", action="store_true", help="what the tests need beside it")
+    parser.add_argument("--guest", action="store_true", help="what a QEMU guest needs beside it")
     parser.add_argument("--clean", action="store_true", help="undo it all but the cache")
     options = parser.parse_args(argv)
     checkout = Path.cwd()
@@ -137,7 +148,7 @@ def main(argv: list[str] | None = None) -> int:
         parser.error("run it from a checkout of OpenTurret")
     try:
         require_writable(checkout)
-        clean(checkout) if options.clean else SetUp(checkout, tests=options.tests).run()
+        _do(checkout, options)
     except SetupError as error:
         return _stopped(str(error))
     except OSError as error:
@@ -146,6 +157,16 @@ def main(argv: list[str] | None = None) -> int:
         say("interrupted; run the command again to go on")
         return EXIT_INTERRUPTED
     return 0
+
+
+def _do(checkout: Path, options: argparse.Namespace) -> None:
+    if options.clean:
+        clean(checkout)
+        return
+    setup = SetUp(checkout, tests=options.tests)
+    setup.run()
+    if options.guest:
+        setup.run_guest()
 
 
 def _stopped(why: str) -> int:

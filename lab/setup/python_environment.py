@@ -166,7 +166,8 @@ import sys, tomllib
 data = tomllib.load(open(sys.argv[1], "rb"))
 project, groups = data["project"], data["dependency-groups"]
 extras = project["optional-dependencies"]
-wanted = extras["unit"] + extras["bench"] + groups["test"] + groups["lint"][:1]
+wanted = [one for name in ("unit", "rig", "bench", "flash") for one in extras[name]]
+wanted += groups["test"] + groups["lint"][:1]
 print(*project["dependencies"], *wanted, sep="\\n")
 """
 
