@@ -62,6 +62,14 @@ _COMMANDS: Final = (
         "turret bench up",
     ),
     Command(
+        "rig",
+        "openturret.lab.rig.cli",
+        "main",
+        "bench",
+        "rigs that outgrow one machine: units as places of labgrid",
+        "turret rig up --units 2",
+    ),
+    Command(
         "boot",
         "openturret.boot.cli",
         "main",
@@ -86,6 +94,30 @@ _COMMANDS: Final = (
         "turret run --state state",
     ),
     Command(
+        "devices",
+        "openturret.drivers.devices_cli",
+        "main",
+        "",
+        "what is plugged in, which position of the board it takes, and why not",
+        "turret devices --board board.yaml",
+    ),
+    Command(
+        "selftest",
+        "openturret.drivers.selftest.cli",
+        "main",
+        "",
+        "plays, listens and lights everything, and says a verdict for each device",
+        "turret selftest --board board.yaml",
+    ),
+    Command(
+        "flash",
+        "openturret.drivers.flash.cli",
+        "main",
+        "flash",
+        "firmware onto peripherals: USB DFU and serial SMP, signed, read back, many at once",
+        "turret flash handset-1.1.0.dfu --key maker.pem",
+    ),
+    Command(
         "ports",
         "openturret.firmware.config.cli",
         "ports_main",
@@ -104,7 +136,7 @@ _COMMANDS: Final = (
 )
 COMMANDS: Final[Mapping[str, Command]] = MappingProxyType({item.name: item for item in _COMMANDS})
 
-_WHOLE: Final = frozenset({"bench", "dev"})
+_WHOLE: Final = frozenset({"bench", "dev", "flash"})
 """Extras that bring everything that their commands import."""
 
 _EXTRAS: Final = MappingProxyType(

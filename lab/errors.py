@@ -5,6 +5,7 @@ LabError
 ├── NamespaceError          the kernel or the container forbids namespaces; says the remedy
 ├── NetworkError            a link, route or address could not be made
 ├── ServiceError            a server ended or was not ready in time; carries the end of its log
+├── GuestError              a QEMU guest cannot be made, or did not do what it was started for
 ├── PublishError            the TSS could not publish (unknown unit, no such file)
 └── SpeechError             no speech could be made
 """
@@ -30,6 +31,10 @@ class NetworkError(LabError, OSError):
 
 class ServiceError(LabError, RuntimeError):
     """A server of the bench ended, or was not ready before its deadline."""
+
+
+class GuestError(LabError, RuntimeError):
+    """A QEMU guest cannot be made here, or it broke off; carries the end of its console."""
 
 
 class PublishError(LabError, ValueError):

@@ -18,11 +18,15 @@ import asyncio
 import contextlib
 import logging
 import socket
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
 
 logger = logging.getLogger(__name__)
 
 _CHUNK = 65536
 _CONNECT_SECONDS = 5.0
+
+Streams: TypeAlias = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 def listen(address: str = "127.0.0.1", port: int = 0) -> socket.socket:
@@ -49,21 +53,36 @@ async def forward(listening: socket.socket, address: str, port: int) -> asyncio.
         address: where to connect to.
         port: where to connect to.
     """
+    return await forward_to(listening, lambda: asyncio.open_connection(address, port))
+
+
+async def forward_to(
+    listening: socket.socket, connect: Callable[[], Awaitable[Streams]]
+) -> asyncio.Server:
+    """Carry every connection that a socket accepts to whatever answers at that moment.
+
+    Args:
+        listening: a listening TCP socket; closed with the server that is returned.
+        connect: reaches the far side, asked anew for each connection; an ``OSError`` of it
+            hangs up.
+    """
 
     async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await _carry(reader, writer, address, port)
+        await _carry(reader, writer, connect)
 
     return await asyncio.start_server(carry, sock=listening)
 
 
 async def _carry(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, address: str, port: int
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    connect: Callable[[], Awaitable[Streams]],
 ) -> None:
     try:
         async with asyncio.timeout(_CONNECT_SECONDS):
-            far_reader, far_writer = await asyncio.open_connection(address, port)
+            far_reader, far_writer = await connect()
     except OSError as error:
-        logger.warning("%s:%d does not answer: %s", address, port, error)
+        logger.warning("nobody answers: %s", error)
         writer.close()
         return
     await asyncio.gather(_pump(reader, far_writer), _pump(far_reader, writer))

@@ -16,16 +16,26 @@ from pathlib import Path
 from .errors import ToolMissingError
 
 PACKAGES: Mapping[str, str] = {
+    "aplay": "alsa-utils",
+    "arecord": "alsa-utils",
     "atftpd": "atftpd",
     "baresip": "baresip-core",
+    "busybox": "busybox-static",
+    "depmod": "kmod",
+    "dfu-suffix": "dfu-util",
     "dnsmasq": "dnsmasq-base",
     "espeak-ng": "espeak-ng",
     "haproxy": "haproxy",
     "ip": "iproute2",
+    "jack_wait": "jackd2",
+    "jackd": "jackd2",
     "kamailio": "kamailio",
     "ldapsearch": "ldap-utils",
     "mount": "mount",
     "nsenter": "util-linux",
+    "qemu-system-x86_64": "qemu-system-x86",
+    "ser2net": "ser2net",
+    "setpriv": "util-linux",
     "sipp": "sip-tester",
     "slapadd": "slapd",
     "slapd": "slapd",
@@ -35,6 +45,9 @@ PACKAGES: Mapping[str, str] = {
     "unshare": "util-linux",
 }
 """The Debian package that brings each program."""
+
+_GUEST = frozenset({"busybox", "depmod", "qemu-system-x86_64"})
+"""Programs that only a QEMU guest needs."""
 
 _BINARY_FOLDERS = ("usr/bin", "usr/sbin", "bin", "sbin")
 _LIBRARY_FOLDERS = (
@@ -88,16 +101,27 @@ def sysroot() -> Path:
     return Path(chosen) if chosen else cache_folder() / "sysroot"
 
 
+def guest_folder() -> Path:
+    """Where the set-up keeps what a QEMU guest is made of."""
+    return cache_folder() / "guest"
+
+
+def guest_tools() -> Path:
+    """Where the set-up unpacks QEMU and the programs that run in the guest."""
+    return cache_folder() / "guest-tools"
+
+
 def tool(name: str) -> Tool:
-    """Find a program by its name, in the sysroot first and then on the PATH.
+    """Find a program by its name, in the sysroots first and then on the PATH.
 
     Raises:
         ToolMissingError: it is in neither; the message names the package and the remedy.
     """
-    for folder in _BINARY_FOLDERS:
-        path = sysroot() / folder / name
-        if os.access(path, os.X_OK):
-            return Tool(path, _sysroot_environment(sysroot()), sysroot())
+    for root in (sysroot(), guest_tools()):
+        for folder in _BINARY_FOLDERS:
+            path = root / folder / name
+            if os.access(path, os.X_OK):
+                return Tool(path, _sysroot_environment(root), root)
     return Tool(_on_path(name))
 
 
@@ -107,10 +131,14 @@ def _on_path(name: str) -> Path:
     if found is None:
         package = PACKAGES.get(name, name)
         raise ToolMissingError(
-            f"{name} is missing (Debian package {package}): run `make setup`, "
+            f"{name} is missing (Debian package {package}): run `{_setup_of(name)}`, "
             f"or `apt-get install --no-install-recommends {package}`"
         )
     return Path(found)
+
+
+def _setup_of(name: str) -> str:
+    return "make kernel-setup" if name in _GUEST else "make setup"
 
 
 def _sysroot_environment(root: Path) -> dict[str, str]:
@@ -118,4 +146,6 @@ def _sysroot_environment(root: Path) -> dict[str, str]:
     environment = {"LD_LIBRARY_PATH": os.pathsep.join(str(path) for path in folders)}
     for speech in sorted(root.glob("usr/lib/*/espeak-ng-data")):
         environment["ESPEAK_DATA_PATH"] = str(speech.parent)
+    for drivers in sorted(root.glob("usr/lib/*/jack")):
+        environment["JACK_DRIVER_DIR"] = str(drivers)
     return environment

@@ -24,7 +24,7 @@ from .plan import UnitPlan
 from .processes import Processes, Service, listens
 from .tss import write_factory
 
-_BOARD = "touchpro.yaml"
+_BOARD = "emulated.yaml"
 _SHIPPED_SOCKETS = "/run/openturret/hardware"
 _ANSWER_SECONDS = 30.0
 _POLL_SECONDS = 0.05
