@@ -5,13 +5,14 @@ SETUP = PYTHONPATH=.pkg PYTHONDONTWRITEBYTECODE=1 $(PYTHON) -m openturret.lab.se
 WORKER = .venv/bin/python -m openturret.lab.isolated .venv/bin/python
 WHEELS = $${XDG_CACHE_HOME:-$$HOME/.cache}/openturret/wheels
 
-.PHONY: help demo stay test quick fuzz bench peers centres docs clean setup python
+.PHONY: help demo stay test quick kernel-test kernel-setup fuzz bench peers centres docs clean setup python
 
 help:
 	@echo "make demo       a TouchPro boots from the network, registers, calls, is recorded twice"
 	@echo "make stay       the same, and the bench stays up with the panel in your browser"
 	@echo "make test       every test, types, lint, the engine under sanitizers"
 	@echo "make quick      the tests that take less than a minute in all"
+	@echo "make kernel-test  the drivers of devices under Debian's own kernel, in a QEMU guest"
 	@echo "make fuzz       looks for inputs that break the engine: SECONDS=60 for each target"
 	@echo "make bench      every measurement, written to docs/performance.md (about 20 minutes)"
 	@echo "make peers      what the measurements are compared with, made ready (PJMEDIA, rtpengine)"
@@ -48,7 +49,15 @@ test: python
 	@PIP_FIND_LINKS="$$PIP_FIND_LINKS $(WHEELS)" .venv/bin/tox run
 
 quick: setup
-	@.venv/bin/ruff check . && .venv/bin/pytest -q -m "not slow and not bench" --dist loadfile --tx '2*popen//python=$(WORKER)'
+	@.venv/bin/ruff check . && .venv/bin/pytest -q -m "not slow and not bench" --dist loadfile --tx '3*popen//python=$(WORKER)'
+
+kernel-setup: python
+	@echo "Setting up (the first time takes a few minutes)"
+	@$(SETUP) --guest
+
+kernel-test: kernel-setup
+	@.venv/bin/python -m openturret.lab.guest -- .venv/bin/pytest -v -p no:cacheprovider --place guest tests/guest tests/contract
+	@.venv/bin/python -m openturret.lab.guest.updatable -- .venv/bin/pytest -v -p no:cacheprovider tests/guest/flash
 
 fuzz: setup
 	@.venv/bin/python tests/fuzz/run.py --seconds $(SECONDS)
@@ -62,6 +71,8 @@ peers: setup
 
 docs: setup
 	@.venv/bin/python -m openturret.firmware.config.docs
+	@PYTHONPATH=.pkg .venv/bin/python -m openturret.hal.board_schema
+	@.venv/bin/python -m openturret.drivers.devices_page
 	@PYTHONPATH=.pkg .venv/bin/python -m openturret.c_ext.engine_stub
 
 clean: python

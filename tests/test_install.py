@@ -25,6 +25,8 @@ DATA = {
     "openturret/firmware/panel/static/index.html",
     "openturret/firmware/panel/static/panel.css",
     "openturret/firmware/panel/static/panel.js",
+    "openturret/hal/boards/board.schema.json",
+    "openturret/hal/boards/emulated.yaml",
     "openturret/hal/boards/touchpro.yaml",
     "openturret/lab/pbx/kamailio.cfg",
     "openturret/lab/report/style.css",
@@ -119,7 +121,14 @@ def test_the_metadata_says_licence_page_and_extras(wheel: Path) -> None:
     assert said["License-Expression"] == "GPL-2.0-or-later"
     assert said["Description-Content-Type"] == "text/markdown"
     assert str(said.get_payload()).startswith("# OpenTurret")
-    assert set(said.get_all("Provides-Extra", [])) == {"unit", "rig", "bench", "dev"}
+    assert set(said.get_all("Provides-Extra", [])) == {
+        "unit",
+        "rig",
+        "labgrid",
+        "flash",
+        "bench",
+        "dev",
+    }
 
 
 @pytest.mark.parametrize(
