@@ -14,20 +14,21 @@ from .line import Line
 
 logger = logging.getLogger(__name__)
 UNITY_DB = 0.0
-HANDSET_RATE_HZ = 16_000
-"""Wide enough for G.722 and Opus; the loudspeaker's open lines are narrow."""
 SPEAKER_RATE_HZ = 8_000
+"""The open lines are narrow, and there may be 32 of them, whatever the loudspeaker can do."""
 EXPECTED_LOSS_PERCENT = 5
 """What Opus reckons with where the far end can recover: below 1 it recovers nothing."""
 
 
-def rate_of(bus: str) -> int:
-    """Returns the rate that a bus of the desk is to have.
+def rate_of(bus: str) -> int | None:
+    """Returns the rate that a bus of the desk is to have; None is that of its device.
+
+    A narrow handset would gain nothing from a wider bus but two resamplers.
 
     >>> rate_of("handset-left"), rate_of("channel-3")
-    (16000, 8000)
+    (None, 8000)
     """
-    return HANDSET_RATE_HZ if bus.startswith("handset-") else SPEAKER_RATE_HZ
+    return None if bus.startswith("handset-") else SPEAKER_RATE_HZ
 
 
 def codec_of(name: str, bus: str) -> Codec:
@@ -38,7 +39,7 @@ def codec_of(name: str, bus: str) -> Codec:
     """
     if name != "OPUS":
         return Codec(name)
-    return Codec.OPUS_16K if rate_of(bus) == HANDSET_RATE_HZ else Codec.OPUS_8K
+    return Codec.OPUS_8K if rate_of(bus) == SPEAKER_RATE_HZ else Codec.OPUS_16K
 
 
 def target_of(media: NegotiatedMedia, before: LegTarget | None, bus: str) -> LegTarget | None:

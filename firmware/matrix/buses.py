@@ -23,6 +23,7 @@ from .sources import Sources
 logger = logging.getLogger(__name__)
 
 DEFAULT_RATE_HZ: Final = 8000
+WIDE_RATE_HZ: Final = 16_000
 
 
 @dataclass(slots=True)
@@ -66,14 +67,15 @@ class Buses:
         Args:
             name: Of the bus.
             member: The port and its gains.
-            rate_hz: The rate of a bus that nobody is on yet; None is whatever it has.
+            rate_hz: The rate of a bus that nobody is on yet; None is whatever it has, or suits
+                the first on it.
 
         Raises:
             UnknownThingError: There is no such leg, device, source or sink.
             ConflictError: Somebody is on the bus, and it has another rate.
             BadRequestError: The port is not named as ports are.
         """
-        bus = self._hold(name, rate_hz)
+        bus = self._hold(name, rate_hz or self._first_rate(name, member.port))
         before = bus.members.get(member.port)
         bus.members[member.port] = member
         try:
@@ -231,6 +233,14 @@ class Buses:
         elif rate_hz not in (None, bus.rate_hz):
             self._change_rate(name, bus, rate_hz or bus.rate_hz)
         return bus
+
+    def _first_rate(self, name: str, port: str) -> int | None:
+        """Returns the rate of a device that is the first on a bus, at most wide-band."""
+        kind, _, position = port.partition(":")
+        bus = self._buses.get(name)
+        if kind != "device" or (bus is not None and bus.members):
+            return None
+        return min(self._devices.open(position).rate_hz, WIDE_RATE_HZ)
 
     def _change_rate(self, name: str, bus: OpenBus, rate_hz: int) -> None:
         """Gives a bus that is only tapped another rate: whoever recorded first did not choose."""

@@ -9,6 +9,7 @@ from typing import Protocol
 import pytest
 
 from openturret.c_ext import Engine
+from openturret.drivers.emulated.audio import EmulatedAudio
 from openturret.drivers.emulated.hand import Hand
 from openturret.drivers.oldcb import OldcbMatrix
 from openturret.firmware.matrix.devices import AudioDevices
@@ -212,6 +213,20 @@ def test_a_device_opens_at_the_rate_that_it_has(board: Board) -> None:
 
 
 # ------------------------------------------------------------------ buses
+
+
+@pytest.mark.parametrize(
+    ("device_hz", "bus_hz"), [(8000, 8000), (16_000, 16_000), (48_000, 16_000)]
+)
+async def test_a_bus_suits_the_device_that_joins_first(
+    unit: Unit, monkeypatch: pytest.MonkeyPatch, device_hz: int, bus_hz: int
+) -> None:
+    monkeypatch.setattr(EmulatedAudio, "rate_hz", device_hz)
+    await unit.client.bus_join("b", LEFT, talk_db=0)
+    (bus,) = await unit.client.bus_list()
+    assert bus.rate_hz == bus_hz
+    await unit.client.bus_join("c", leg_port((await unit.client.leg_open()).leg), talk_db=0)
+    assert {each.bus: each.rate_hz for each in await unit.client.bus_list()}["c"] == 8000
 
 
 async def test_a_bus_has_the_rate_of_its_first_port_until_it_is_empty(unit: Unit) -> None:
