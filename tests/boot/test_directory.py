@@ -21,6 +21,8 @@ from openturret.boot.errors import (
 from openturret.boot.tls import client_context
 from openturret.lab.certificates import Authority
 
+pytestmark = pytest.mark.slow
+
 NAME = "ldap.turret.example"
 TEMPLATE = "uid={user},ou=people,dc=turret,dc=example"
 HOST = IPv4Address("127.0.0.1")

@@ -8,6 +8,8 @@ import pytest
 
 from openturret.lab.cli import COMMANDS, EXIT_NOT_INSTALLED, EXIT_USAGE
 
+pytestmark = pytest.mark.slow
+
 
 def turret(*arguments: str, prelude: str = "") -> subprocess.CompletedProcess[str]:
     program = f"import sys\n{prelude}\nfrom openturret.lab.cli import main\nsys.exit(main())"

@@ -19,6 +19,8 @@ from openturret.hal import SystemClock
 from openturret.hal.board import DeviceSpec, parse_board
 from openturret.hal.registry import GROUP, Registry
 
+pytestmark = pytest.mark.slow
+
 DRIVER: Final = """
 from openturret.drivers.usb.bus import UsbBus
 from openturret.drivers.usb.handset import UsbHandset

@@ -53,6 +53,8 @@ from openturret.hal.device import Device
 from openturret.hal.errors import DeviceGoneError, GainError
 from openturret.hal.registry import GROUP, Registry
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 UNIX_S = 1_700_000_000.0
 D = TypeVar("D", bound=Device)
