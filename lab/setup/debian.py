@@ -29,6 +29,7 @@ BUILD_PACKAGES = (
     "libspeexdsp-dev",
     "libsrtp2-dev",
     "libssl-dev",
+    "libusb-1.0-0",
     "make",
     "portaudio19-dev",
     "util-linux",
