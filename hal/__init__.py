@@ -26,7 +26,6 @@ from .panel import Panel
 from .ring import Colour, LightRing, RingLight
 from .speaker import Speaker
 from .speakerphone import Speakerphone
-from .talk import TalkKey
 from .xma import PortFilter, PortFilterError, Xma, XmaChannel
 
 __all__ = [
@@ -62,7 +61,6 @@ __all__ = [
     "Speaker",
     "Speakerphone",
     "SystemClock",
-    "TalkKey",
     "UsbDevice",
     "UsbInterface",
     "VolumeEvent",

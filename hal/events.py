@@ -60,7 +60,7 @@ class KeyEvent:
 
 @dataclass(frozen=True, slots=True)
 class LatchEvent:
-    """The device's own latch switch moved; :mod:`.talk` makes a latch of a key that has none."""
+    """The device's own latch switch moved."""
 
     time: float
     position: str

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Final, Protocol, TypeAlias
 
 from ...hal.board import Board, Capability, DeviceSpec
-from ...hal.errors import DeviceError, FieldError, WireError
-from ...hal.wire.json_lines import JsonObject, LineSplitter, decode, encode, field, optional
+from ...hal.errors import DeviceError, FieldError
+from ...hal.line_service import answered, serve_lines
+from ...hal.wire.json_lines import JsonObject, decode, encode, field, optional
 from ..errors import EmulationError
 from .microphone import AudioTwin
 from .sockets import DeviceSockets, check_length, hand_socket
@@ -168,25 +169,10 @@ class Hardware:
         if task is not None:
             self._hands[task] = writer
             task.add_done_callback(self._hands.pop)
-        splitter = LineSplitter()
-        try:
-            while data := await reader.read(4096):
-                for line in splitter.feed(data):
-                    writer.write(encode(await self._answer(line)))
-                    await writer.drain()
-        except (WireError, OSError) as error:
-            logger.warning("hand: %s", error)
-        finally:
-            writer.close()
+        await serve_lines(reader, writer, self._answer, peer="hand")
 
     async def _answer(self, line: bytes) -> dict[str, object]:
-        request: JsonObject = {}
-        try:
-            request = decode(line)
-            result = await self._do(field(request, "method", str), field(request, "params", dict))
-        except (WireError, DeviceError) as error:
-            return {"id": request.get("id"), "error": str(error)}
-        return {"id": request.get("id"), "result": result}
+        return await answered(line, self._do, DeviceError)
 
     async def _do(self, method: str, params: JsonObject) -> object:
         if method == "devices":

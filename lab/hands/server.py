@@ -14,13 +14,11 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from ...hal.audio import SAMPLE_BYTES
-from ...hal.errors import DeviceError, FieldError, WireError
+from ...hal.errors import DeviceError, FieldError
+from ...hal.line_service import answered, serve_lines
 from ...hal.wire.json_lines import (
     JsonObject,
     JsonValue,
-    LineSplitter,
-    decode,
-    encode,
     field,
     optional,
 )
@@ -35,16 +33,7 @@ MAX_SOUND_BYTES: Final = MAX_SOUND_S * MAX_RATE_HZ * SAMPLE_BYTES
 
 async def serve(hand: Hand, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Does what comes in until the peer goes away or loses its framing."""
-    desk, splitter = Desk(hand), LineSplitter()
-    try:
-        while data := await reader.read(65_536):
-            for line in splitter.feed(data):
-                writer.write(encode(await desk.answer(line)))
-                await writer.drain()
-    except (WireError, OSError) as error:
-        logger.warning("hand: %s", error)
-    finally:
-        writer.close()
+    await serve_lines(reader, writer, Desk(hand).answer, peer="hand")
 
 
 class Desk:
@@ -78,13 +67,7 @@ class Desk:
 
     async def answer(self, line: bytes) -> dict[str, object]:
         """Returns the answer to one line."""
-        request: JsonObject = {}
-        try:
-            request = decode(line)
-            result = await self._do(field(request, "method", str), field(request, "params", dict))
-        except (WireError, DeviceError) as error:
-            return {"id": request.get("id"), "error": str(error)}
-        return {"id": request.get("id"), "result": result}
+        return await answered(line, self._do, DeviceError)
 
     async def _do(self, method: str, params: JsonObject) -> JsonValue:
         if method not in self._methods:

@@ -21,8 +21,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Self
 
-from ...hal.errors import DeviceGoneError, FieldError, HalError, WireError
-from ...hal.wire.json_lines import JsonObject, LineSplitter, decode, encode, field
+from ...hal.errors import DeviceGoneError, FieldError, HalError
+from ...hal.line_service import answered, serve_lines
+from ...hal.wire.json_lines import JsonObject, field
 from ..bench import Bench
 from ..errors import LabError
 from ..forward import Streams, adopt, forward_to, listen
@@ -108,27 +109,16 @@ class Floor:
             server.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        splitter = LineSplitter()
-        try:
-            while data := await reader.read(4096):
-                for line in splitter.feed(data):
-                    writer.write(encode(await self._answer(line)))
-                    await writer.drain()
-        except (WireError, OSError) as error:
-            logger.warning("power switch: %s", error)
-        finally:
-            writer.close()
+        await serve_lines(reader, writer, self._answer, peer="power switch")
 
     async def _answer(self, line: bytes) -> dict[str, object]:
-        request: JsonObject = {}
-        try:
-            request = decode(line)
-            unit = self._unit(field(field(request, "params", dict), "unit", str))
-            async with self._switching[unit.name]:
-                await self._switch(unit, field(request, "method", str))
-        except (LabError, HalError) as error:
-            return {"id": request.get("id"), "error": str(error)}
-        return {"id": request.get("id"), "result": {"on": unit.is_on}}
+        return await answered(line, self._do, (LabError, HalError))
+
+    async def _do(self, method: str, params: JsonObject) -> object:
+        unit = self._unit(field(params, "unit", str))
+        async with self._switching[unit.name]:
+            await self._switch(unit, method)
+        return {"on": unit.is_on}
 
     def _unit(self, name: str) -> Unit:
         if name not in self._bench.units:
