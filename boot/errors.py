@@ -15,8 +15,9 @@ Every one says what happened in its message and what a person can do in its reme
     │   └── UnknownNameError       the servers agree that the name does not exist
     ├── TftpError
     │   └── TftpRefusedError       the server answered, but not with the file
-    ├── FtpesError
-    │   ├── NoSuchFileError        550: final for this attempt
+    ├── TransportError             a file did not come from a TSS
+    │   ├── NoSuchFileError        550 or 404: final for this attempt
+    │   ├── AccountRefusedError    530 or 401: this unit is not enrolled there
     │   └── UntrustedServerError   its certificate is not what the factory's CA promised
     ├── TrustError                 signature, expiry or version refused: nothing was changed
     ├── SlotError                  a firmware image that must not be unpacked
@@ -89,15 +90,19 @@ class TftpRefusedError(TftpError):
     """The server answered, but not with the file: asking again changes nothing."""
 
 
-class FtpesError(BootError):
-    """A file did not come over FTPES."""
+class TransportError(BootError):
+    """A file did not come from a TSS."""
 
 
-class NoSuchFileError(FtpesError):
+class AccountRefusedError(TransportError):
+    """The server does not know this unit."""
+
+
+class NoSuchFileError(TransportError):
     """The server does not have the file, or does not show it to this unit."""
 
 
-class UntrustedServerError(FtpesError):
+class UntrustedServerError(TransportError):
     """The server's certificate is not what the factory's CA promised."""
 
     code = "untrusted"

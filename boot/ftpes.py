@@ -12,17 +12,15 @@ import re
 import socket
 import ssl
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from ipaddress import IPv4Address
-from typing import Final, NoReturn
+from typing import NoReturn
 
 from ..hal.clock import Clock
-from .errors import FtpesError, NoSuchFileError, UntrustedServerError
+from .errors import NoSuchFileError, TransportError, UntrustedServerError
 from .tls import handshake_round_trips, why
+from .transport import Account, Patience, Server
 
 logger = logging.getLogger(__name__)
 
-FTP_PORT: Final = 21
 _SEGMENT = r"[A-Za-z0-9_-][A-Za-z0-9._-]*"
 _PATH = re.compile(rf"{_SEGMENT}(/{_SEGMENT})*")
 _MAX_PATH = 512
@@ -30,43 +28,6 @@ _MAX_REPLY_LINES = 200
 _CHUNK = 65_536
 _REMEDY = "check that the TSS runs and that TCP 21 and its passive ports are open to it"
 _TRUST_REMEDY = "check the TSS certificate: issued by the factory's CA, for this name, not expired"
-
-
-@dataclass(frozen=True, slots=True)
-class Server:
-    """One TSS: the name that its certificate must carry, and where it was found."""
-
-    name: str
-    address: IPv4Address
-    port: int = FTP_PORT
-
-    def __str__(self) -> str:
-        return f"{self.name} ({self.address}:{self.port})"
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """How a unit logs in at a TSS."""
-
-    username: str
-    password: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long a server may take.
-
-    Attributes:
-        connect_s: For a connection to open.
-        silence_s: Between two packets of one.
-        login_s: From the first packet until the login is done.
-        file_s: For one file.
-    """
-
-    connect_s: float = 3.0
-    silence_s: float = 10.0
-    login_s: float = 20.0
-    file_s: float = 120.0
 
 
 class FtpesSession:
@@ -92,7 +53,7 @@ class FtpesSession:
 
         Raises:
             UntrustedServerError: The certificate does not verify for the server's name.
-            FtpesError: The server is silent, speaks no TLS, or refuses the account.
+            TransportError: The server is silent, speaks no TLS, or refuses the account.
         """
         patience = patience or Patience()
         control = _Control(context, clock, count, patience)
@@ -103,17 +64,17 @@ class FtpesSession:
             _translate(server, error)
         return cls(server, control, patience)
 
-    def fetch(self, path: str) -> Iterator[bytes]:
-        """Yields the content of a file in chunks; the caller bounds their sum.
+    def fetch(self, path: str, *, offset: int = 0) -> Iterator[bytes]:
+        """Yields the content of a file in chunks, from ``offset`` on; the caller bounds their sum.
 
         Raises:
             NoSuchFileError: The server does not have it (550).
-            FtpesError: The path is not acceptable, or the connection failed.
+            TransportError: The path is not acceptable, or the connection failed.
         """
         if len(path) > _MAX_PATH or not _PATH.fullmatch(path):
             raise NoSuchFileError(f"{path!r} is not an acceptable path", _REMEDY)
         try:
-            yield from self._control.read(path)
+            yield from self._control.read(path, offset)
         except (OSError, EOFError, ValueError, ftplib.Error) as error:
             _translate(self.server, error)
 
@@ -153,7 +114,7 @@ class _Control(ftplib.FTP_TLS):
         """Connects to the address; from there on the server is called by its name."""
         self._due = self._clock.monotonic() + self._patience.login_s
         self._lines = 0
-        self.connect(str(server.address), server.port, self._patience.connect_s)
+        self.connect(str(server.address), server.ftpes_port, self._patience.connect_s)
         self.count(2)  # the TCP handshake, and the greeting
         self._expect_patience(self._plain())
         self.host = server.name
@@ -163,11 +124,11 @@ class _Control(ftplib.FTP_TLS):
         self._login(account)
         self._protect()
 
-    def read(self, path: str) -> Iterator[bytes]:
+    def read(self, path: str, offset: int) -> Iterator[bytes]:
         """Yields one file through a protected data connection."""
         self._due = self._clock.monotonic() + self._patience.file_s
         self._lines = 0
-        data, _ = self.ntransfercmd(f"RETR {path}")
+        data, _ = self.ntransfercmd(f"RETR {path}", offset or None)
         try:
             self.count(1)  # our Finished, then the first byte
             while chunk := data.recv(_CHUNK):
@@ -274,14 +235,14 @@ def _translate(server: Server, error: BaseException) -> NoReturn:
     if isinstance(error, ssl.SSLCertVerificationError):
         raise UntrustedServerError(f"TSS {server}: {why(error)}", _TRUST_REMEDY) from error
     if isinstance(error, ssl.SSLError):
-        raise FtpesError(f"TSS {server}: {why(error)}", _TRUST_REMEDY) from error
+        raise TransportError(f"TSS {server}: {why(error)}", _TRUST_REMEDY) from error
     if isinstance(error, ftplib.error_perm) and str(error).startswith("550"):
         raise NoSuchFileError(f"TSS {server}: {error}", _REMEDY) from error
     if isinstance(error, ftplib.error_perm) and str(error).startswith("530"):
-        raise FtpesError(
+        raise TransportError(
             f"TSS {server} refuses the unit's account", "enrol the unit's MAC at the TSS"
         ) from error
     if isinstance(error, (OSError, EOFError, ValueError, ftplib.Error)):
         words = str(error) or type(error).__name__
-        raise FtpesError(f"TSS {server}: {words}", _REMEDY) from error
+        raise TransportError(f"TSS {server}: {words}", _REMEDY) from error
     raise error

@@ -14,18 +14,19 @@ from .document import MAX_BYTES, Document, parse_document
 from .errors import (
     BootError,
     DocumentError,
-    FtpesError,
     IdentityError,
+    TransportError,
     TrustError,
     UntrustedServerError,
 )
 from .folder import StateFolder
-from .ftpes import Account, FtpesSession, Server
+from .ftpes import FtpesSession
 from .identity import Identity
 from .lease import Lease
 from .slots import Slot, SlotManager
 from .status import StatusBoard
 from .tls import client_context
+from .transport import Account, Server
 from .trust import TrustStore, VerifiedTree
 from .tss import FALLBACK_NAMES, HintStore, TftpHints, locate
 
@@ -281,4 +282,4 @@ def _worst(failures: Sequence[BootError]) -> BootError:
     for failure in failures:
         if isinstance(failure, TrustError):
             return failure
-    return failures[0] if failures else FtpesError("no TSS is known")
+    return failures[0] if failures else TransportError("no TSS is known")

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, NoReturn, Protocol
+from typing import Final, NoReturn
 
 from tuf.api.exceptions import (
     BadVersionNumberError,
@@ -25,7 +25,8 @@ from tuf.ngclient import FetcherInterface, Updater, UpdaterConfig
 
 from ..hal.clock import Clock
 from .cache import read_bounded, sync_tree, write_atomically
-from .errors import BootError, FtpesError, NoSuchFileError, TrustError
+from .errors import BootError, NoSuchFileError, TransportError, TrustError
+from .transport import Files
 
 logger = logging.getLogger(__name__)
 
@@ -41,18 +42,6 @@ _LIMITS: Final = UpdaterConfig(
     targets_max_length=4_194_304,
 )
 _METADATA, _TARGETS = "metadata", "targets"
-
-
-class Transport(Protocol):
-    """Brings files from one server."""
-
-    def fetch(self, path: str) -> Iterator[bytes]:
-        """Yields the content of a file in chunks.
-
-        Raises:
-            NoSuchFileError: The server does not have it.
-            FtpesError: The connection failed.
-        """
 
 
 class ClockFloor:
@@ -96,18 +85,18 @@ class TrustStore:
         self._root = root
         self._floor = ClockFloor(directory / "clock", clock)
 
-    def refresh(self, transport: Transport) -> "VerifiedTree":
+    def refresh(self, files: Files) -> "VerifiedTree":
         """Checks what a server offers and returns its verified tree.
 
         Raises:
             TrustError: A signature is wrong, something has expired, or is older than
                 what was accepted before.
-            FtpesError: The server failed.
+            TransportError: The server failed.
         """
         for name in (_METADATA, _TARGETS):
             (self._directory / name).mkdir(parents=True, exist_ok=True)
         now = self._floor.now()
-        fetcher = _Fetcher(transport)
+        fetcher = _Fetcher(files)
         try:
             updater = _Updater(self._directory, self._root, fetcher, now)
             updater.refresh()
@@ -131,7 +120,7 @@ class VerifiedTree:
 
         Raises:
             TrustError: The content is not what was signed, or larger than ``max_bytes``.
-            FtpesError: The server failed.
+            TransportError: The server failed.
         """
         try:
             info = self._updater.get_targetinfo(target)
@@ -149,7 +138,7 @@ class VerifiedTree:
 
         Raises:
             TrustError: As ``fetch``, and when no such target is signed.
-            FtpesError: The server failed.
+            TransportError: The server failed.
         """
         path = self.fetch(target, max_bytes=max_bytes)
         if path is None:
@@ -176,8 +165,8 @@ class _Updater(Updater):
 class _Fetcher(FetcherInterface):
     """Lets python-tuf read through any transport of ours."""
 
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
+    def __init__(self, files: Files) -> None:
+        self._files = files
 
     def _fetch(self, url: str) -> Iterator[bytes]:
         """Yields a file; a missing one is what python-tuf calls a 404.
@@ -186,10 +175,10 @@ class _Fetcher(FetcherInterface):
         transport are made its own here.
         """
         try:
-            yield from self._transport.fetch(url)
+            yield from self._files.fetch(url)
         except NoSuchFileError as error:
             raise DownloadHTTPError(str(error), 404) from error
-        except FtpesError as error:
+        except TransportError as error:
             raise DownloadError(str(error)) from error
 
 
@@ -197,7 +186,7 @@ def _refuse(what: str, error: Exception) -> NoReturn:
     """Raises the transport's own error, or why the content was refused."""
     if isinstance(error, BootError):
         raise error
-    if isinstance(error.__cause__, FtpesError) and not isinstance(error, DownloadHTTPError):
+    if isinstance(error.__cause__, TransportError) and not isinstance(error, DownloadHTTPError):
         raise error.__cause__
     reason, remedy = _reason(error)
     raise TrustError(f"{what}: {reason}", remedy) from error

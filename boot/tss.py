@@ -11,9 +11,9 @@ from .cache import read_bounded, write_atomically
 from .dns import Resolver
 from .document import parse_document
 from .errors import BootError, DnsError, DocumentError, TftpError, TftpRefusedError
-from .ftpes import Server
 from .lease import Lease
 from .tftp import Settings, TftpClient, waterfall
+from .transport import Server
 
 logger = logging.getLogger(__name__)
 

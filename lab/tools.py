@@ -18,22 +18,34 @@ from .errors import ToolMissingError
 PACKAGES: Mapping[str, str] = {
     "aplay": "alsa-utils",
     "arecord": "alsa-utils",
+    "atftp": "atftp",
     "atftpd": "atftpd",
     "baresip": "baresip-core",
     "busybox": "busybox-static",
+    "chronyd": "chrony",
+    "curl": "curl",
+    "dbus-daemon": "dbus-daemon",
     "depmod": "kmod",
     "dfu-suffix": "dfu-util",
+    "dhcpd": "isc-dhcp-server",
+    "dhcrelay": "isc-dhcp-relay",
     "dnsmasq": "dnsmasq-base",
     "espeak-ng": "espeak-ng",
     "haproxy": "haproxy",
+    "in.tftpd": "tftpd-hpa",
     "ip": "iproute2",
     "jack_wait": "jackd2",
     "jackd": "jackd2",
     "kamailio": "kamailio",
+    "kea-dhcp4": "kea-dhcp4-server",
     "ldapsearch": "ldap-utils",
+    "lftp": "lftp",
+    "mksquashfs": "squashfs-tools",
     "mount": "mount",
     "nsenter": "util-linux",
+    "proftpd": "proftpd-core",
     "qemu-system-x86_64": "qemu-system-x86",
+    "rauc": "rauc",
     "ser2net": "ser2net",
     "setpriv": "util-linux",
     "sipp": "sip-tester",
@@ -42,12 +54,20 @@ PACKAGES: Mapping[str, str] = {
     "sox": "sox",
     "swig4.0": "swig4.0",
     "tcpdump": "tcpdump",
+    "tftp": "tftp-hpa",
     "unshare": "util-linux",
+    "vsftpd": "vsftpd",
 }
 """The Debian package that brings each program."""
 
 _GUEST = frozenset({"busybox", "depmod", "qemu-system-x86_64"})
 """Programs that only a QEMU guest needs."""
+
+_PEERS = frozenset(
+    {"atftp", "chronyd", "curl", "dbus-daemon", "dhcpd", "dhcrelay", "in.tftpd", "kea-dhcp4"}
+    | {"lftp", "mksquashfs", "proftpd", "rauc", "tftp", "vsftpd"}
+)
+"""Programs that only tests and measurements meet."""
 
 _BINARY_FOLDERS = ("usr/bin", "usr/sbin", "bin", "sbin")
 _LIBRARY_FOLDERS = (
@@ -111,18 +131,29 @@ def guest_tools() -> Path:
     return cache_folder() / "guest-tools"
 
 
+def peers() -> tuple[Path, ...]:
+    """Where the set-up unpacks the servers and clients that only tests meet."""
+    return cache_folder() / "peers", cache_folder() / "rivals"
+
+
 def tool(name: str) -> Tool:
     """Find a program by its name, in the sysroots first and then on the PATH.
 
     Raises:
         ToolMissingError: it is in neither; the message names the package and the remedy.
     """
-    for root in (sysroot(), guest_tools()):
+    for root in _roots(name):
         for folder in _BINARY_FOLDERS:
             path = root / folder / name
             if os.access(path, os.X_OK):
                 return Tool(path, _sysroot_environment(root), root)
     return Tool(_on_path(name))
+
+
+def _roots(name: str) -> tuple[Path, ...]:
+    """Where to look first: atftpd calls itself in.tftpd too."""
+    ours, others = (sysroot(), guest_tools()), peers()
+    return (*others, *ours) if name in _PEERS else (*ours, *others)
 
 
 def _on_path(name: str) -> Path:
@@ -138,6 +169,8 @@ def _on_path(name: str) -> Path:
 
 
 def _setup_of(name: str) -> str:
+    if name in _PEERS:
+        return "python3 -m openturret.lab.setup --tests"
     return "make kernel-setup" if name in _GUEST else "make setup"
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from .. import namespace
 from ..errors import LabError
 from ..tools import cache_folder
-from .debian import TEST_PACKAGES, BuildTools, ServerSysroot
+from .debian import PEER_PACKAGES, RIVAL_PACKAGES, TEST_PACKAGES, BuildTools, ServerSysroot
 from .errors import SetupError
 from .guest import GuestKernel, GuestTools
 from .python_environment import (
@@ -55,6 +55,7 @@ class SetUp:
 
     def __init__(self, checkout: Path, *, tests: bool = False) -> None:
         self._checkout = checkout
+        self._tests = tests
         self._tools = BuildTools(
             system_python=is_system_python(), more=TEST_PACKAGES if tests else ()
         )
@@ -70,6 +71,9 @@ class SetUp:
         step("build tools", self._tools.install)
         step("namespaces", check_namespaces)
         step("bench servers", ServerSysroot().unpack)
+        if self._tests:
+            step("tests' peers", ServerSysroot(PEER_PACKAGES, "peers").unpack)
+            step("and a rival", ServerSysroot(RIVAL_PACKAGES, "rivals").unpack)
         step("pjsua2 wheel", PjsuaWheel(self._checkout).build)
         step("python packages", self._environment.create)
         step(

@@ -62,6 +62,27 @@ SERVER_PACKAGES = (
     "swig",
     "tcpdump",
 )
+PEER_PACKAGES = (
+    "atftp",
+    "busybox",
+    "chrony",
+    "curl",
+    "dbus-daemon",
+    "isc-dhcp-relay",
+    "isc-dhcp-server",
+    "kea-dhcp4-server",
+    "lftp",
+    "proftpd-core",
+    "proftpd-mod-crypto",
+    "rauc",
+    "rauc-service",
+    "squashfs-tools",
+    "tftp-hpa",
+    "tftpd-hpa",
+)
+"""What the boot is tested against and compared with, beside the bench's own servers."""
+RIVAL_PACKAGES = ("vsftpd",)
+"""Peers that Debian does not install beside `PEER_PACKAGES`."""
 NETWORK_REMEDY = "check that this machine reaches its Debian mirror, then run the command again"
 
 

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from openturret.boot.errors import FtpesError, NoSuchFileError, UntrustedServerError
-from openturret.boot.ftpes import Account, FtpesSession, Patience, Server
+from openturret.boot.errors import NoSuchFileError, TransportError, UntrustedServerError
+from openturret.boot.ftpes import FtpesSession
 from openturret.boot.tls import client_context
+from openturret.boot.transport import Account, Patience, Server
 from openturret.hal.clock import SystemClock
 from openturret.lab.certificates import Authority
 
@@ -166,7 +167,7 @@ def test_an_expired_certificate_is_refused(
 def test_a_wrong_password_is_an_error_with_a_remedy(
     start_tss: Callable[..., Tss], authority: Authority
 ) -> None:
-    with pytest.raises(FtpesError, match="refuses the unit's account") as caught:
+    with pytest.raises(TransportError, match="refuses the unit's account") as caught:
         open_session(authority, start_tss().port, account=Account("nobody", "canary-secret"))
     assert "enrol" in caught.value.remedy
     assert "canary-secret" not in str(caught.value)
@@ -184,14 +185,14 @@ def test_a_passive_address_elsewhere_is_ignored(
 
 
 def test_a_server_that_refuses_tls_gets_no_password(authority: Authority) -> None:
-    with hostile(b"220 hi\r\n", b"502 no TLS here\r\n") as port, pytest.raises(FtpesError):
+    with hostile(b"220 hi\r\n", b"502 no TLS here\r\n") as port, pytest.raises(TransportError):
         open_session(authority, port)
 
 
 def test_a_server_that_speaks_no_tls_after_auth_is_refused(authority: Authority) -> None:
     with (
         hostile(b"220 hi\r\n", b"234 go on\r\n", b"331 send me your password\r\n") as port,
-        pytest.raises(FtpesError),
+        pytest.raises(TransportError),
     ):
         open_session(authority, port)
 
@@ -207,11 +208,11 @@ def test_a_server_that_speaks_no_tls_after_auth_is_refused(authority: Authority)
     ],
 )
 def test_a_hostile_greeting_ends_in_a_clear_error(greeting: bytes, authority: Authority) -> None:
-    with hostile(greeting) as port, pytest.raises(FtpesError):
+    with hostile(greeting) as port, pytest.raises(TransportError):
         open_session(authority, port)
 
 
 def test_a_silent_server_is_given_up(authority: Authority) -> None:
     patience = Patience(connect_s=0.1, silence_s=0.1, login_s=1, file_s=1)
-    with hostile(b"") as port, pytest.raises(FtpesError, match="timed out"):
+    with hostile(b"") as port, pytest.raises(TransportError, match="timed out"):
         open_session(authority, port, patience=patience)

@@ -18,11 +18,11 @@ import yaml
 
 from openturret.boot.errors import BootError, DocumentError, TrustError, UnknownNameError
 from openturret.boot.folder import StateFolder
-from openturret.boot.ftpes import Server
 from openturret.boot.identity import Identity
 from openturret.boot.lease import Lease
 from openturret.boot.provision import REFUSED_ALARM, Manifest, Provisioner
 from openturret.boot.status import StatusBoard
+from openturret.boot.transport import Server
 from openturret.boot.tss import HintStore, locate, parse_hint
 from openturret.hal.clock import SystemClock
 

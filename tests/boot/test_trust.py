@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from openturret.boot.errors import FtpesError, NoSuchFileError, TrustError
+from openturret.boot.errors import NoSuchFileError, TransportError, TrustError
 from openturret.boot.trust import TrustStore
 from openturret.hal.clock import SystemClock
 
@@ -28,9 +28,9 @@ class FolderTransport:
     endless: str = ""
     fetched: int = 0
 
-    def fetch(self, path: str) -> Iterator[bytes]:
+    def fetch(self, path: str, *, offset: int = 0) -> Iterator[bytes]:
         if self.cut:
-            raise FtpesError("TSS tss1: connection lost", "check the TSS")
+            raise TransportError("TSS tss1: connection lost", "check the TSS")
         if self.endless and path.endswith(self.endless):
             while True:
                 self.fetched += 65_536
@@ -39,7 +39,7 @@ class FolderTransport:
         if not file.is_file():
             raise NoSuchFileError(f"{path} is missing", "")
         self.fetched += 1
-        yield file.read_bytes()
+        yield file.read_bytes()[offset:]
 
 
 @dataclass
@@ -185,7 +185,7 @@ def test_a_lost_connection_is_the_transports_error(
     store: TrustStore, transport: FolderTransport
 ) -> None:
     transport.cut = True
-    with pytest.raises(FtpesError, match="connection lost"):
+    with pytest.raises(TransportError, match="connection lost"):
         read(store, transport)
 
 
