@@ -6,9 +6,6 @@ higher version. The methods that end in a fault publish what a unit must refuse.
 
 from __future__ import annotations
 
-import hashlib
-import shutil
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,7 +15,8 @@ from sqlalchemy.orm import Session
 from tuf.api.metadata import TargetFile
 
 from ..errors import PublishError
-from . import signing
+from . import content, signing
+from .content import SITE_DEFAULT, VERSION_KEY, Change, Content, Settings, as_yaml
 from .database import (
     ConfigurationRow,
     FirmwareRow,
@@ -30,11 +28,6 @@ from .database import (
 )
 from .signing import Clock, Lifetimes, Signers
 from .tree import Tree
-
-Settings = Mapping[str, object]
-"""A flat configuration: dotted key to value."""
-
-SITE_DEFAULT = "default"
 
 
 def _now() -> datetime:
@@ -85,7 +78,7 @@ class Administration:
         with Session(self._engine) as session, session.begin():
             session.merge(UserRow(user=user, name=name))
             session.flush()
-            session.merge(ProfileRow(user=user, text=_yaml(profile)))
+            session.merge(ProfileRow(user=user, text=as_yaml(profile)))
 
     def set_configuration(self, owner: str, settings: Settings) -> None:
         """Set the configuration of a unit (its MAC with dashes) or of the site (``default``).
@@ -95,11 +88,11 @@ class Administration:
         Raises:
             PublishError: there is no version in it.
         """
-        version = settings.get("application.config.version")
+        version = settings.get(VERSION_KEY)
         if not isinstance(version, int):
-            raise PublishError(f"{owner}: application.config.version must be a whole number")
+            raise PublishError(f"{owner}: {VERSION_KEY} must be a whole number")
         with Session(self._engine) as session, session.begin():
-            row = ConfigurationRow(owner=owner, version=version, text=_yaml(settings))
+            row = ConfigurationRow(owner=owner, version=version, text=as_yaml(settings))
             session.merge(row)
 
     def configuration(self, owner: str) -> dict[str, object]:
@@ -109,7 +102,7 @@ class Administration:
             PublishError: there is none.
         """
         with Session(self._engine) as session:
-            for row in _newest_configurations(session):
+            for row in content.newest_configurations(session):
                 if row.owner == owner:
                     settings: dict[str, object] = yaml.safe_load(row.text)
                     return settings
@@ -121,13 +114,25 @@ class Administration:
         Raises:
             PublishError: the image is missing.
         """
-        if not image.is_file():
-            raise PublishError(f"{image} is not a firmware image")
-        kept = self._images / f"openturret-{version}.whl"
-        shutil.copyfile(image, kept)
-        digest = hashlib.sha256(kept.read_bytes()).hexdigest()
         with Session(self._engine) as session, session.begin():
-            session.merge(FirmwareRow(model=model, version=version, file=kept.name, sha256=digest))
+            content.add_firmware(session, model, version, image, self._images)
+
+    def replace(self, everything: Content, *, dry_run: bool = False) -> tuple[Change, ...]:
+        """Take over everything that a site publishes, or nothing when something is wrong.
+
+        Args:
+            everything: what `publish` shall sign from now on.
+            dry_run: only tell what would change.
+
+        Raises:
+            PublishError: a firmware version was published with other content.
+        """
+        images = None if dry_run else self._images
+        with Session(self._engine) as session:
+            changes = content.replace(session, everything, images)
+            if not dry_run:
+                session.commit()
+        return changes
 
     def publish(self, lifetimes: Lifetimes | None = None) -> int:
         """Sign and publish everything as it stands now.
@@ -202,20 +207,21 @@ class Administration:
     def _write_targets(self) -> dict[str, TargetFile]:
         with Session(self._engine) as session:
             contents = _documents(session)
-            for firmware in session.scalars(select(FirmwareRow).order_by(FirmwareRow.version)):
+            for firmware in content.current_firmware(session):
                 contents |= self._firmware_targets(firmware)
         return {name: self.tree.write_target(name, data) for name, data in contents.items()}
 
     def _firmware_targets(self, firmware: FirmwareRow) -> dict[str, bytes]:
         folder = f"firmware/{firmware.model}"
+        image = content.kept_image(self._images, firmware.model, firmware.file)
         manifest = {
             "version": firmware.version,
             "file": firmware.file,
             "sha256": firmware.sha256,
         }
         return {
-            f"{folder}/{firmware.file}": (self._images / firmware.file).read_bytes(),
-            f"{folder}/manifest.yaml": _yaml(manifest).encode(),
+            f"{folder}/{firmware.file}": image.read_bytes(),
+            f"{folder}/manifest.yaml": as_yaml(manifest).encode(),
         }
 
 
@@ -224,18 +230,7 @@ def _documents(session: Session) -> dict[str, bytes]:
         f"profiles/{profile.user}.yaml": profile.text.encode()
         for profile in session.scalars(select(ProfileRow))
     }
-    for row in _newest_configurations(session):
+    for row in content.newest_configurations(session):
         folder = "sites" if row.owner == SITE_DEFAULT else "units"
         contents[f"{folder}/{row.owner}/config.yaml"] = row.text.encode()
     return contents
-
-
-def _newest_configurations(session: Session) -> list[ConfigurationRow]:
-    newest: dict[str, ConfigurationRow] = {}
-    for row in session.scalars(select(ConfigurationRow).order_by(ConfigurationRow.version)):
-        newest[row.owner] = row
-    return list(newest.values())
-
-
-def _yaml(settings: Settings) -> str:
-    return yaml.safe_dump(dict(settings), sort_keys=True, allow_unicode=True)
