@@ -13,7 +13,7 @@ from typing import Final
 
 from ..hal.clock import SystemClock
 from ..hal.wire.json_lines import JsonObject, JsonValue
-from .agent import BootAgent, surroundings
+from .agent import BootAgent
 from .cache import read_bounded
 from .control import ask
 from .errors import BootError, ControlError
@@ -22,6 +22,7 @@ from .identity import Identity
 from .interface import IpInterface, run_ip
 from .link import InterfacePorts
 from .log import Rfc5424Formatter, log_to_file
+from .surroundings import surroundings
 
 EXIT_OK: Final = 0
 EXIT_FAILED: Final = 1

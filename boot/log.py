@@ -8,6 +8,8 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Final
 
+logger = logging.getLogger(__name__)
+
 MAX_DATAGRAM: Final = 2048
 MAX_LOG_BYTES: Final = 1_048_576
 MAX_BACKLOG: Final = 500
@@ -75,6 +77,41 @@ class Backlog(logging.Handler):
         """Gives every kept record to a handler, oldest first, and forgets them."""
         while self._records:
             handler.handle(self._records.popleft())
+
+
+class Syslog:
+    """The boot's log on its way to the TSS: kept until a configuration says where it goes.
+
+    Args:
+        host: What the unit calls itself there.
+    """
+
+    def __init__(self, host: str) -> None:
+        self._host = host
+        self._log = logging.getLogger("openturret")
+        self._backlog = Backlog()
+
+    def open(self) -> None:
+        """Begins to keep what is logged."""
+        self._log.addHandler(self._backlog)
+
+    def send_to(self, server: object) -> None:
+        """Sends what was logged so far, and what comes; drops it when there is no server.
+
+        Args:
+            server: ``address:port`` as the configuration has it.
+        """
+        self._log.removeHandler(self._backlog)
+        if not server:
+            return
+        try:
+            handler = SyslogHandler(syslog_address(str(server)))
+        except ValueError as error:
+            logger.error("application.syslog.server: %s", error)  # noqa: TRY400
+            return
+        handler.setFormatter(Rfc5424Formatter(self._host, "boot"))
+        self._backlog.pass_on(handler)
+        self._log.addHandler(handler)
 
 
 def syslog_address(text: str) -> tuple[str, int]:

@@ -6,9 +6,7 @@ higher version. The methods that end in a fault publish what a unit must refuse.
 
 from __future__ import annotations
 
-import hashlib
-import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -19,7 +17,8 @@ from sqlalchemy.orm import Session
 from tuf.api.metadata import Metadata, Root, TargetFile
 
 from ..errors import PublishError
-from . import signing
+from . import content, signing
+from .content import SITE_DEFAULT, VERSION_KEY, Change, Content, Settings, as_yaml
 from .database import (
     ConfigurationRow,
     FirmwareRow,
@@ -32,11 +31,6 @@ from .database import (
 from .keys import ROLES, KeyRing, Quorum
 from .signing import Clock, Lifetimes, Signers
 from .tree import Tree
-
-Settings = Mapping[str, object]
-"""A flat configuration: dotted key to value."""
-
-SITE_DEFAULT = "default"
 
 TWO_OF_THREE: Final = Quorum(threshold=2, keys=3)
 
@@ -113,7 +107,7 @@ class Administration:
         with Session(self._engine) as session, session.begin():
             session.merge(UserRow(user=user, name=name))
             session.flush()
-            session.merge(ProfileRow(user=user, text=_yaml(profile)))
+            session.merge(ProfileRow(user=user, text=as_yaml(profile)))
 
     def set_configuration(self, owner: str, settings: Settings) -> None:
         """Set the configuration of a unit (its MAC with dashes) or of the site (``default``).
@@ -123,11 +117,11 @@ class Administration:
         Raises:
             PublishError: there is no version in it.
         """
-        version = settings.get("application.config.version")
+        version = settings.get(VERSION_KEY)
         if not isinstance(version, int):
-            raise PublishError(f"{owner}: application.config.version must be a whole number")
+            raise PublishError(f"{owner}: {VERSION_KEY} must be a whole number")
         with Session(self._engine) as session, session.begin():
-            row = ConfigurationRow(owner=owner, version=version, text=_yaml(settings))
+            row = ConfigurationRow(owner=owner, version=version, text=as_yaml(settings))
             session.merge(row)
 
     def configuration(self, owner: str) -> dict[str, object]:
@@ -137,7 +131,7 @@ class Administration:
             PublishError: there is none.
         """
         with Session(self._engine) as session:
-            for row in _newest_configurations(session):
+            for row in content.newest_configurations(session):
                 if row.owner == owner:
                     settings: dict[str, object] = yaml.safe_load(row.text)
                     return settings
@@ -149,13 +143,25 @@ class Administration:
         Raises:
             PublishError: the image is missing.
         """
-        if not image.is_file():
-            raise PublishError(f"{image} is not a firmware image")
-        kept = self._images / f"openturret-{version}.whl"
-        shutil.copyfile(image, kept)
-        digest = hashlib.sha256(kept.read_bytes()).hexdigest()
         with Session(self._engine) as session, session.begin():
-            session.merge(FirmwareRow(model=model, version=version, file=kept.name, sha256=digest))
+            content.add_firmware(session, model, version, image, self._images)
+
+    def replace(self, everything: Content, *, dry_run: bool = False) -> tuple[Change, ...]:
+        """Take over everything that a site publishes, or nothing when something is wrong.
+
+        Args:
+            everything: what `publish` shall sign from now on.
+            dry_run: only tell what would change.
+
+        Raises:
+            PublishError: a firmware version was published with other content.
+        """
+        images = None if dry_run else self._images
+        with Session(self._engine) as session:
+            changes = content.replace(session, everything, images)
+            if not dry_run:
+                session.commit()
+        return changes
 
     def publish(self, lifetimes: Lifetimes | None = None) -> int:
         """Sign and publish everything as it stands now.
@@ -192,11 +198,11 @@ class Administration:
         chosen = roles or ROLES
         _check_roles(chosen, quorum)
         before = self._online()
-        content = signing.next_root(self._ring, self.root, chosen, quorum, self._clock())
-        root = Metadata[Root].from_bytes(content).signed
+        signed = signing.next_root(self._ring, self.root, chosen, quorum, self._clock())
+        root = Metadata[Root].from_bytes(signed).signed
         both = signing.together(before, signing.online_signers(self._ring, root))
         self._write(both, self._take_version("good"), Lifetimes())
-        self._write_root(content, root.version)
+        self._write_root(signed, root.version)
         self.publish()
         for role in chosen:
             self._ring.forget_all_but(root, role)
@@ -251,8 +257,8 @@ class Administration:
         if self.tree.newest_root is None:
             self._write_root(signing.first_root(self._ring, quorum, self._clock()), 1)
 
-    def _write_root(self, content: bytes, version: int) -> None:
-        self.tree.write_metadata({f"{version}.root.json": content, "root.json": content})
+    def _write_root(self, signed: bytes, version: int) -> None:
+        self.tree.write_metadata({f"{version}.root.json": signed, "root.json": signed})
 
     def _take_version(self, kind: str) -> int:
         with Session(self._engine) as session, session.begin():
@@ -272,20 +278,21 @@ class Administration:
     def _write_targets(self) -> dict[str, TargetFile]:
         with Session(self._engine) as session:
             contents = _documents(session)
-            for firmware in session.scalars(select(FirmwareRow).order_by(FirmwareRow.version)):
+            for firmware in content.current_firmware(session):
                 contents |= self._firmware_targets(firmware)
         return {name: self.tree.write_target(name, data) for name, data in contents.items()}
 
     def _firmware_targets(self, firmware: FirmwareRow) -> dict[str, bytes]:
         folder = f"firmware/{firmware.model}"
+        image = content.kept_image(self._images, firmware.model, firmware.file)
         manifest = {
             "version": firmware.version,
             "file": firmware.file,
             "sha256": firmware.sha256,
         }
         return {
-            f"{folder}/{firmware.file}": (self._images / firmware.file).read_bytes(),
-            f"{folder}/manifest.yaml": _yaml(manifest).encode(),
+            f"{folder}/{firmware.file}": image.read_bytes(),
+            f"{folder}/manifest.yaml": as_yaml(manifest).encode(),
         }
 
 
@@ -302,18 +309,7 @@ def _documents(session: Session) -> dict[str, bytes]:
         f"profiles/{profile.user}.yaml": profile.text.encode()
         for profile in session.scalars(select(ProfileRow))
     }
-    for row in _newest_configurations(session):
+    for row in content.newest_configurations(session):
         folder = "sites" if row.owner == SITE_DEFAULT else "units"
         contents[f"{folder}/{row.owner}/config.yaml"] = row.text.encode()
     return contents
-
-
-def _newest_configurations(session: Session) -> list[ConfigurationRow]:
-    newest: dict[str, ConfigurationRow] = {}
-    for row in session.scalars(select(ConfigurationRow).order_by(ConfigurationRow.version)):
-        newest[row.owner] = row
-    return list(newest.values())
-
-
-def _yaml(settings: Settings) -> str:
-    return yaml.safe_dump(dict(settings), sort_keys=True, allow_unicode=True)

@@ -23,10 +23,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from openturret.boot.agent import services
 from openturret.boot.control import ask
 from openturret.boot.document import Document
 from openturret.boot.errors import ControlError
+from openturret.boot.services import services
 from openturret.lab.certificates import Authority
 from openturret.lab.errors import ToolMissingError
 from openturret.lab.tools import Tool, tool
