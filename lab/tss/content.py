@@ -153,7 +153,7 @@ def _replace_configurations(
     session: Session, configurations: Mapping[str, Settings]
 ) -> Iterator[Change]:
     before = {row.owner: row for row in newest_configurations(session)}
-    left = {owner: configurations[SITE_DEFAULT] for owner in before}
+    left = dict.fromkeys(before, configurations[SITE_DEFAULT])
     wanted = {**left, **configurations}
     version = _next_version(before.values(), wanted.values())
     for owner, settings in sorted(wanted.items()):
