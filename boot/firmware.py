@@ -1,6 +1,8 @@
 """Which firmware runs: started from a slot, judged while it is new, taken back when it fails."""
 
+import asyncio
 import logging
+import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,15 +11,19 @@ from typing import Final
 from .cache import read_bounded
 from .document import Document
 from .errors import BootError, HealthError, SlotError
-from .health import REPORTS, Abilities, HealthGate, timeout_s
+from .health import REPORTS, Abilities, HealthGate, matrix_address
+from .probes import matrix_status
 from .slots.manager import Slot, SlotManager
 from .status import StatusBoard
+from .supervisor import python_path_of
 
 logger = logging.getLogger(__name__)
 
 UNCONFIRMED: Final = "firmware.unconfirmed"
-TAKEN_BACK: Final = "firmware.rejected"
+TAKEN_BACK: Final = "firmware.refused"
 UNHEALTHY: Final = "firmware.unhealthy"
+DAMAGED: Final = "firmware.damaged"
+IDLE_LOOKS: Final = 2
 
 _MEDIUM_REMEDY: Final = "free or replace the medium of the state folder"
 _NEWER_REMEDY: Final = "publish a firmware that is newer than this one"
@@ -32,12 +38,14 @@ class Hands:
         stop: Stops them.
         restart_unit: Restarts the whole unit.
         gate: Makes a gate for a configuration; what the good firmware could do is given.
+        idle_look_s: Time between two looks whether a call is up.
     """
 
     start: Callable[[Slot], Awaitable[None]]
     stop: Callable[[], Awaitable[None]]
     restart_unit: Callable[[], Awaitable[None]]
     gate: Callable[[Document, Mapping[str, bool]], HealthGate]
+    idle_look_s: float = 5.0
 
 
 class Firmware:
@@ -81,9 +89,15 @@ class Firmware:
             SlotError: No slot holds whole firmware.
         """
         try:
+            expected = await self._slots.newest()
             self.slot = slot = await self._slots.start()
+            left = await self._slots.newest()
         except OSError as error:
             raise SlotError(f"the slots: {error}", _MEDIUM_REMEDY) from error
+        if expected is not None and not _same(expected, left):
+            words = f"slot {expected.name} with firmware {expected.version} is damaged"
+            remedy = "restart the unit while a TSS can be reached; if it happens again, replace it"
+            self._status.raise_alarm(DAMAGED, f"{words}; {slot.version} is used", remedy)
         await self._show()
         await self._hands.start(slot)
 
@@ -93,13 +107,44 @@ class Firmware:
             gate = self._hands.gate(configuration, self._abilities.known())
             try:
                 with self._status.step("health") as step:
-                    step.detail = await gate.pass_within(timeout_s(configuration))
+                    step.detail = await gate.passed()
             except HealthError as error:
                 if not await self._take_back(self.slot, error):
                     return
             else:
                 await self._commit(self.slot)
                 return
+
+    async def waiting(self) -> Slot | None:
+        """Returns the slot that the next start would choose, unless it runs already."""
+        newest, running = await self._slots.newest(), self.slot
+        return None if _same(newest, running) else newest
+
+    async def until_idle(self, configuration: Document) -> None:
+        """Returns when the matrix has had no leg at two looks in a row.
+
+        An open line is a leg, so a unit that keeps lines open is never idle; a unit whose calls
+        the matrix does not carry, because an XMA2 does, neither.
+        """
+        address, looks = matrix_address(configuration), 0
+        while looks < IDLE_LOOKS:
+            status = await matrix_status(*address) if address else None
+            looks = looks + 1 if status is not None and status.legs == 0 else 0
+            await asyncio.sleep(self._hands.idle_look_s)
+
+    async def switch(self) -> bool:
+        """Starts from the slot whose turn it is now; whether the services run from it already.
+
+        Raises:
+            SlotError: No slot holds whole firmware.
+        """
+        if self._slots.switch_restarts_unit:
+            await self._hands.restart_unit()
+            return False
+        await self._hands.stop()
+        self._status.reset(stage for stage in REPORTS if self._status.said(stage)[0] != "waiting")
+        await self.run()
+        return True
 
     def heard(self, stage: str, state: str) -> None:
         """Learns what good firmware can do from what the runtime reports."""
@@ -120,7 +165,7 @@ class Firmware:
         for code in (UNCONFIRMED, UNHEALTHY):
             self._status.clear_alarm(code)
         for stage in REPORTS:
-            self.heard(stage, self._status.state_of(stage))
+            self.heard(stage, self._status.said(stage)[0])
         await self._show()
 
     async def _take_back(self, slot: Slot, error: HealthError) -> bool:
@@ -136,20 +181,17 @@ class Firmware:
             return False
         words = f"firmware {slot.version} is taken back, {instead.version} is used: {error}"
         self._status.raise_alarm(TAKEN_BACK, words, _NEWER_REMEDY)
-        return await self._go_back()
-
-    async def _go_back(self) -> bool:
-        if self._slots.switch_restarts_unit:
-            await self._hands.restart_unit()
-            return False
-        await self._hands.stop()
-        self._status.reset(stage for stage in REPORTS if self._status.state_of(stage) != "waiting")
-        await self.run()
-        return True
+        return await self.switch()
 
     async def _show(self) -> None:
         version = self.slot.version if self.slot else None
         self._status.learn(firmware_version=version, slots=await self._slots.describe())
+
+
+def _same(one: Slot | None, other: Slot | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return (one.name, one.version, one.sha256) == (other.name, other.version, other.sha256)
 
 
 def running_from(pid_file: Path) -> Path | None:
@@ -159,13 +201,5 @@ def running_from(pid_file: Path) -> Path | None:
         pid_file: The one that the supervisor left; None when it, or the process, is gone.
     """
     pid = (read_bounded(pid_file, 32) or b"").strip()
-    if not pid.isdigit():
-        return None
-    try:
-        variables = Path(f"/proc/{pid.decode()}/environ").read_bytes().split(b"\0")
-    except OSError:
-        return None
-    for variable in variables:
-        if variable.startswith(b"PYTHONPATH="):
-            return Path(variable.partition(b"=")[2].partition(b":")[0].decode())
-    return None
+    path = python_path_of(int(pid)) if pid.isdigit() else None
+    return Path(path.partition(os.pathsep)[0]) if path else None

@@ -15,8 +15,7 @@ everybody, no firmware is to blame.
 import asyncio
 import json
 import logging
-import random
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -25,7 +24,7 @@ from ..hal.clock import Clock
 from .cache import read_bounded, write_atomically
 from .document import Document
 from .errors import HealthError
-from .probes import MatrixStatus, any_pbx_answers, matrix_status
+from .probes import MatrixStatus, matrix_status
 from .services import MATRIX_PORT, XMA_KEY
 
 logger = logging.getLogger(__name__)
@@ -34,11 +33,13 @@ TIMEOUT_KEY: Final = "application.boot.health.timeout"
 TIMEOUT_S: Final = 120
 SHORTEST_S: Final = 20
 LONGEST_S: Final = 3600
+UPDATE_KEY: Final = "application.boot.update"
 PBX_KEY: Final = "application.sip.pbx.servers"
 MATRIX_KEY: Final = "application.oldcb.address"
 REPORTS: Final = ("hal", "register")
 """The stages of the runtime that say something about its health."""
 
+LOOPBACK: Final = "127.0.0.1"
 _MAX_BYTES: Final = 4096
 _DONE: Final = "done"
 
@@ -50,10 +51,12 @@ class Pace:
     Attributes:
         look_s: Time between two looks.
         hold_s: How long all has to be well without a break.
+        limit_s: How long it may take to be so; None for what the configuration says.
     """
 
     look_s: float = 1.0
     hold_s: float = 10.0
+    limit_s: float | None = None
 
 
 class Abilities:
@@ -110,17 +113,27 @@ class Demands:
         cls, configuration: Document, known: Mapping[str, bool], *, logged_in: bool
     ) -> "Demands":
         """Returns what a configuration and the good firmware let expect."""
-        values = configuration.values
-        host = values.get(MATRIX_KEY, "127.0.0.1")
-        local = isinstance(host, str) and host not in ("", "0.0.0.0")
-        matrix = (str(host) if local else "127.0.0.1", MATRIX_PORT)
-        pbxs = values.get(PBX_KEY)
-        wanted = logged_in and known["register"]
+        pbxs = configuration.values.get(PBX_KEY)
+        wanted = logged_in and known["register"] and isinstance(pbxs, list)
         return cls(
-            None if values.get(XMA_KEY) is True else matrix,
+            matrix_address(configuration),
             known["hal"],
             tuple(map(str, pbxs)) if wanted and isinstance(pbxs, list) else (),
         )
+
+
+def matrix_address(configuration: Document) -> tuple[str, int] | None:
+    """Returns host and port of OLDCB; None beside an XMA2, where nobody answers there."""
+    if configuration.values.get(XMA_KEY) is True:
+        return None
+    host = configuration.values.get(MATRIX_KEY)
+    everywhere = not isinstance(host, str) or host in ("", "0.0.0.0")
+    return (LOOPBACK if everywhere else str(host), MATRIX_PORT)
+
+
+def updates_when_idle(configuration: Document) -> bool:
+    """Whether firmware that comes while the unit runs is tried as soon as no call is up."""
+    return configuration.values.get(UPDATE_KEY) == "idle"
 
 
 def timeout_s(configuration: Document) -> int:
@@ -140,36 +153,36 @@ class HealthGate:
         report: Returns state and detail of a stage that the runtime reports.
         processes: Returns what changes when a service had to be started again.
         clock: Tells the time.
-        rng: Makes requests differ.
         pace: How often and how long to look.
+        limit_s: How long the unit may take, in seconds.
+        answers: Asks whether one of these PBXs is there.
         ask: Asks a matrix how it is.
-        answers: Asks whether a PBX is there.
     """
 
     demands: Demands
     report: Callable[[str], tuple[str, str]]
     processes: Callable[[], object]
     clock: Clock
-    rng: random.Random
+    limit_s: float
+    answers: Callable[[Sequence[str]], Awaitable[bool]]
     pace: Pace = field(default_factory=Pace)
     ask: Callable[[str, int], Awaitable[MatrixStatus | None]] = matrix_status
-    answers: Callable[[Iterable[str], random.Random], Awaitable[bool]] = any_pbx_answers
     _ticks_before: int | None = None
     _processes_before: object = None
 
-    async def pass_within(self, timeout_s: float) -> str:
+    async def passed(self) -> str:
         """Returns in words what is well, once it has been so for long enough.
 
         Raises:
             HealthError: Time is up; says what is missing.
         """
-        deadline = self.clock.monotonic() + timeout_s
+        deadline = self.clock.monotonic() + self.limit_s
         well_since: float | None = None
         while True:
             missing = await self._missing()
             now = self.clock.monotonic()
             if missing and now >= deadline:
-                return await self._excused(missing, timeout_s)
+                return await self._excused(missing)
             well_since = None if missing else (now if well_since is None else well_since)
             if well_since is not None and now - well_since >= self.pace.hold_s:
                 return self._words()
@@ -190,7 +203,7 @@ class HealthGate:
         if self.demands.matrix is None:
             return ""
         status = await self.ask(*self.demands.matrix)
-        before, now = self._ticks_before, status and status.ticks
+        before, now = self._ticks_before, status.ticks if status else None
         self._ticks_before = now
         if now is None:
             return "the matrix does not answer on {}:{}".format(*self.demands.matrix)
@@ -200,16 +213,16 @@ class HealthGate:
         state, detail = self.report(name)
         return "" if state == _DONE else f"the runtime says {name}: {detail or state}"
 
-    async def _excused(self, missing: Mapping[str, str], timeout_s: float) -> str:
+    async def _excused(self, missing: Mapping[str, str]) -> str:
         """Lets pass a unit that lacks only a registration that nobody could have now.
 
         Raises:
             HealthError: Something else is missing, or a PBX is there.
         """
-        if set(missing) == {"register"} and not await self.answers(self.demands.pbxs, self.rng):
+        if set(missing) == {"register"} and not await self.answers(self.demands.pbxs):
             return f"{self._words()}; no PBX answers, so no registration is demanded"
         raise HealthError(
-            f"not healthy after {timeout_s:.0f} s: {'; '.join(missing.values())}",
+            f"not healthy after {self.limit_s:.0f} s: {'; '.join(missing.values())}",
             "read state/log/matrix.log and state/log/runtime.log",
         )
 

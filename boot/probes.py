@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import random
 import socket
@@ -11,6 +12,8 @@ from typing import Final
 
 from ..hal.errors import WireError
 from ..hal.wire.json_lines import LineSplitter, decode, encode, field
+from .dns import Resolver
+from .errors import BootError
 from .wire.sip import MAX_BYTES, Options, is_answer
 
 logger = logging.getLogger(__name__)
@@ -34,9 +37,7 @@ class MatrixStatus:
     legs: int
 
 
-async def matrix_status(
-    host: str, port: int, timeout_s: float = ANSWER_S
-) -> MatrixStatus | None:
+async def matrix_status(host: str, port: int, timeout_s: float = ANSWER_S) -> MatrixStatus | None:
     """Returns what the matrix answers (OLDCB ``status``); None without an answer.
 
     Args:
@@ -72,23 +73,30 @@ async def _asked(host: str, port: int) -> bytes:
 
 
 async def any_pbx_answers(
-    servers: Iterable[str], rng: random.Random, timeout_s: float = ANSWER_S
+    servers: Iterable[str], resolver: Resolver, rng: random.Random, timeout_s: float = ANSWER_S
 ) -> bool:
     """Whether one of these SIP servers answers OPTIONS over UDP.
 
     Args:
-        servers: Address and port of each, ``10.11.0.20:5060``; what is no such thing is none.
+        servers: Name or address, and port, of each; what is no such thing is none.
+        resolver: Finds the names.
         rng: Makes the requests differ.
-        timeout_s: For all of them together, in seconds.
+        timeout_s: How long all may take together to answer, in seconds.
     """
-    peers = [peer for server in servers if (peer := _peer(server))]
-    answers = await asyncio.gather(*(_pbx_answers(peer, rng, timeout_s) for peer in peers))
-    return any(answers)
+    found = await asyncio.gather(*(_addresses(server, resolver) for server in servers))
+    peers = itertools.chain.from_iterable(found)
+    return any(await asyncio.gather(*(_pbx_answers(peer, rng, timeout_s) for peer in peers)))
 
 
-def _peer(server: str) -> tuple[str, int] | None:
+async def _addresses(server: str, resolver: Resolver) -> list[tuple[str, int]]:
     host, _, port = server.rpartition(":")
-    return (host, int(port)) if host and port.isdecimal() and 0 < int(port) < 65_536 else None
+    if not port.isdecimal() or not 0 < int(port) < 65_536:
+        return []
+    try:
+        return [(str(address), int(port)) for address in await resolver.resolve(host)]
+    except BootError as error:
+        logger.debug("%s is not found: %s", server, error)
+        return []
 
 
 async def _pbx_answers(peer: tuple[str, int], rng: random.Random, timeout_s: float) -> bool:

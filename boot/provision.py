@@ -14,7 +14,9 @@ from .document import MAX_BYTES, Document, parse_document
 from .errors import (
     BootError,
     DocumentError,
+    FirmwareRefusedError,
     IdentityError,
+    SlotError,
     TransportError,
     TrustError,
     UntrustedServerError,
@@ -23,7 +25,7 @@ from .folder import StateFolder
 from .ftpes import FtpesSession
 from .identity import Identity
 from .lease import Lease
-from .slots import Slot, SlotManager
+from .slots.manager import Manifest, Slot, SlotManager
 from .status import StatusBoard
 from .tls import client_context
 from .transport import Account, Server
@@ -35,30 +37,8 @@ logger = logging.getLogger(__name__)
 VERSION_KEY: Final = "application.config.version"
 MAX_IMAGE_BYTES: Final = 134_217_728
 REFUSED_ALARM: Final = "trust.refused"
+FIRMWARE_ALARM: Final = "firmware.refused"
 STAGES: Final = ("dns", "tftp", "ftpes", "trust", "slot")
-
-
-@dataclass(frozen=True, slots=True)
-class Manifest:
-    """What the TSS says about a firmware image."""
-
-    version: str
-    file: str
-    sha256: str
-
-    @classmethod
-    def parse(cls, data: bytes) -> "Manifest":
-        """Returns the manifest in a YAML file.
-
-        Raises:
-            DocumentError: A key is missing, or the file name leads elsewhere.
-        """
-        document = parse_document(data)
-        version, file = document.text("version"), document.text("file")
-        sha256 = document.text("sha256").lower()
-        if not version or not file or "/" in file or len(sha256) != 64:
-            raise DocumentError("the firmware manifest is incomplete", "publish the firmware again")
-        return cls(version, file, sha256)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,22 +58,27 @@ class Provisioner:
     """Fetches, verifies and keeps configuration and firmware."""
 
     def __init__(
-        self, identity: Identity, folder: StateFolder, status: StatusBoard, clock: Clock
+        self,
+        identity: Identity,
+        folder: StateFolder,
+        slots: SlotManager,
+        status: StatusBoard,
+        clock: Clock,
     ) -> None:
         self._identity = identity
         self._folder = folder
+        self._slots = slots
         self._status = status
         self._clock = clock
         self._hints = HintStore(folder.hints)
-        self._slots = SlotManager(folder.slots)
         self._trust = TrustStore(folder.trust, identity.root, clock)
         self._lock = asyncio.Lock()
         self._servers: tuple[Server, ...] = ()
 
-    def kept(self) -> Provision | None:
+    async def kept(self) -> Provision | None:
         """Returns what was good last time; None when this unit never got that far."""
         data = read_bounded(self._folder.configuration, MAX_BYTES)
-        slot = self._slots.current()
+        slot = await self._slots.newest()
         if data is None or slot is None:
             return None
         try:
@@ -178,7 +163,7 @@ class Provisioner:
                 step.detail = f"configuration {configuration.number(VERSION_KEY)}"
             with self._status.step("slot") as step:
                 session.count_for(step.count)
-                slot = await asyncio.to_thread(self._install, tree)
+                slot = await self._install(tree)
                 step.detail = slot.version
         finally:
             await asyncio.to_thread(session.close)
@@ -222,20 +207,36 @@ class Provisioner:
         except DocumentError:
             return 0
 
-    def _install(self, tree: VerifiedTree) -> Slot:
-        """Installs the firmware that the manifest names, unless it is there already."""
+    async def _install(self, tree: VerifiedTree) -> Slot:
+        """Returns the slot that the next start chooses, filled as the manifest says.
+
+        Raises:
+            SlotError: The image cannot be installed, or there is no firmware at all.
+        """
         folder = f"firmware/{self._identity.firmware}"
-        path = tree.must_fetch(f"{folder}/manifest.yaml", max_bytes=MAX_BYTES)
-        manifest = Manifest.parse(path.read_bytes())
-        current = self._slots.current()
-        if current and (current.version, current.sha256) == (manifest.version, manifest.sha256):
-            self._slots.tidy()
-            return current
-        wheel = tree.must_fetch(f"{folder}/{manifest.file}", max_bytes=MAX_IMAGE_BYTES)
+        path = await asyncio.to_thread(
+            tree.must_fetch, f"{folder}/manifest.yaml", max_bytes=MAX_BYTES
+        )
         try:
-            return self._slots.install(wheel, version=manifest.version, sha256=manifest.sha256)
+            await self._fill_slot(tree, folder, Manifest.parse(path.read_bytes()))
+            self._status.clear_alarm(FIRMWARE_ALARM)
+        except FirmwareRefusedError as error:
+            self._status.raise_alarm(FIRMWARE_ALARM, str(error), error.remedy)
+        slot = await self._slots.newest()
+        if slot is None:
+            raise SlotError("there is no firmware that may run", "publish a newer firmware")
+        return slot
+
+    async def _fill_slot(self, tree: VerifiedTree, folder: str, manifest: Manifest) -> None:
+        if not await self._slots.wants(manifest):
+            return
+        image = await asyncio.to_thread(
+            tree.must_fetch, f"{folder}/{manifest.file}", max_bytes=MAX_IMAGE_BYTES
+        )
+        try:
+            await self._slots.install(image, manifest)
         finally:
-            wheel.unlink(missing_ok=True)
+            image.unlink(missing_ok=True)
 
     async def _profile_from_first_good(self, servers: Sequence[Server], target: str) -> bytes:
         failures: list[BootError] = []

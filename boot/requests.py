@@ -12,7 +12,7 @@ from .errors import ControlError
 from .login import Logins
 from .status import StatusBoard
 
-REPORTED: Final = ("matrix", "runtime", "register")
+REPORTED: Final = ("matrix", "runtime", "hal", "register")
 """The stages that the services may report about."""
 
 
@@ -24,6 +24,7 @@ class Requests:
         logins: Logs people in.
         connection: Finds the directory.
         configuration: The one in force; None before there is one.
+        heard: Told stage and state of every report.
     """
 
     def __init__(
@@ -32,11 +33,13 @@ class Requests:
         logins: Logins,
         connection: Connection,
         configuration: Callable[[], Document | None],
+        heard: Callable[[str, str], None],
     ) -> None:
         self._status = status
         self._logins = logins
         self._connection = connection
         self._configuration = configuration
+        self._heard = heard
 
     def methods(self) -> dict[str, Handler]:
         """Returns every method by its name."""
@@ -72,4 +75,5 @@ class Requests:
             self._status.report(stage, state, detail, optional(parameters, "duration_s", float))
         except ValueError as error:
             raise ControlError(str(error)) from error
+        self._heard(stage, state)
         return {}

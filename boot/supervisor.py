@@ -28,6 +28,9 @@ logger = logging.getLogger(__name__)
 STABLE_S: Final = 30.0
 """A process that lived this long has earned an immediate restart again."""
 
+GRACE_S: Final = 5.0
+"""How long a service may take to end before it is killed."""
+
 _PROBE_S = 0.02
 
 
@@ -161,7 +164,7 @@ class Keeper:
         Raises:
             ServiceError: It cannot be started at all.
         """
-        self._process = self._taken_over() or self._spawn()
+        self._process = await self._taken_over() or self._spawn()
         self._watch = asyncio.create_task(self._keep(), name=f"keep {self._service.name}")
 
     async def wait_ready(self, timeout_s: float) -> None:
@@ -251,8 +254,20 @@ class Keeper:
         except OSError:
             logger.exception("the next agent will not find %s", self._service.name)
 
-    def _taken_over(self) -> Process | None:
-        """Returns the process that an earlier agent started, when it still runs."""
+    async def _taken_over(self) -> Process | None:
+        """Returns the process that an earlier agent started, when it still runs.
+
+        One that runs from other packages than it should is ended instead.
+        """
+        process = self._left_over()
+        if process is None or python_path_of(process.pid) == self._environment.get("PYTHONPATH"):
+            return process
+        logger.info("%s runs other firmware as %d and is ended", self._service.name, process.pid)
+        await process.stop(GRACE_S)
+        process.close()
+        return None
+
+    def _left_over(self) -> Process | None:
         data = (read_bounded(self._pid_file, 32) or b"").strip()
         if not data.isdigit() or not _runs(int(data), self._service.command):
             return None
@@ -306,7 +321,7 @@ class Supervisor:
         keeper = self._keepers.get(name)
         return keeper.pid if keeper else None
 
-    async def stop(self, grace_s: float = 5.0) -> None:
+    async def stop(self, grace_s: float = GRACE_S) -> None:
         """Stops all services, the last started first.
 
         Args:
@@ -321,6 +336,16 @@ def service_environment(base: Mapping[str, str], slot: Path) -> dict[str, str]:
     """Returns an environment in which Python finds the slot's packages first."""
     paths: Sequence[str] = [str(slot), *filter(None, [base.get("PYTHONPATH")])]
     return {**base, "PYTHONPATH": os.pathsep.join(paths)}
+
+
+def python_path_of(pid: int) -> str | None:
+    """Returns the PYTHONPATH that a process was started with; None when there is none."""
+    try:
+        variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return None
+    paths = (entry for entry in variables if entry.startswith(b"PYTHONPATH="))
+    return next((entry.partition(b"=")[2].decode() for entry in paths), None)
 
 
 async def _answers(port: int) -> bool:

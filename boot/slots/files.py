@@ -44,19 +44,20 @@ class FileSlots:
     switch_restarts_unit = False
 
     def __init__(
-        self, directory: Path, *, prepare: Callable[[Path], None] = compile_packages
+        self, directory: Path, *, prepare: Callable[[Path], object] = compile_packages
     ) -> None:
         self._directory = directory
         self._prepare = prepare
         self._file = RecordFile(directory / _RECORD)
         self._used: str | None = None
+        self._goes_on = False
 
     async def settle(self, running: Path | None = None) -> str | None:
-        """Takes note of how the last start ended; a trial that runs still goes on."""
+        """Takes note of how the last start ended; what runs still goes on, on trial or not."""
         record = self._file.read()
-        trial = record.trial
-        if trial and trial.state is TrialState.TRYING and running == self._directory / trial.slot:
-            self._used = trial.slot
+        self._used = next((n for n in record.slots if running == self._directory / n), None)
+        self._goes_on = self._used is not None
+        if self._goes_on:
             return None
         settled, words = record.settled()
         if settled != record:
@@ -106,6 +107,10 @@ class FileSlots:
         Raises:
             SlotError: No slot holds whole firmware.
         """
+        record = self._file.read()
+        goes_on, self._goes_on = self._goes_on, False
+        if goes_on and self._used is not None and self._used in record.slots:
+            return self._slot(record, self._used)
         return await asyncio.to_thread(self._start)
 
     async def commit(self) -> None:

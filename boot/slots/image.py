@@ -6,9 +6,9 @@ An image is a wheel, which is a zip of Python packages.
 import errno
 import hashlib
 import os
+import stat
 import subprocess
 import sys
-import stat
 import zipfile
 import zlib
 from collections.abc import Iterable

@@ -88,7 +88,8 @@ class SlotManager(Protocol):
         """Takes note of how the last start ended; to be called once, before anything else.
 
         Args:
-            running: The folder that services run from already, when an agent takes over.
+            running: The folder that services run from already, when an agent takes over: they
+                go on, and `start` returns their slot.
 
         Returns:
             What a person should know: a trial that ended without a verdict.

@@ -113,9 +113,9 @@ class Record:
             _trial(trial) if trial is not None else None,
             tuple(_rejected(value) for value in member(message, "rejected", list)),
         )
-        for name in (record.committed, record.trial and record.trial.slot):
-            if name is not None and name not in record.slots:
-                raise FieldError(f"nothing is known about slot {name[:40]!r}")
+        tried = record.trial.slot if record.trial else None
+        if not {record.committed, tried} - {None} <= set(record.slots):
+            raise FieldError(f"slots {record.committed!r} and {tried!r}: nothing is known of one")
         return record
 
     def __bytes__(self) -> bytes:

@@ -1,4 +1,4 @@
-r"""The one SIP request that the boot sends: is anybody there? (RFC 3261 section 11)
+r"""The one SIP request that the boot sends: is anybody there (RFC 3261 section 11)?
 
 >>> is_answer(b"SIP/2.0 200 OK\r\n")
 True
