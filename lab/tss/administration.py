@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from tuf.api.metadata import TargetFile
 
 from ..errors import PublishError
-from . import content, signing
+from . import content, record, signing
 from .content import SITE_DEFAULT, VERSION_KEY, Change, Content, Settings, as_yaml
 from .database import (
     ConfigurationRow,
@@ -26,6 +26,7 @@ from .database import (
     UserRow,
     open_database,
 )
+from .record import EnrolledUnit, Publication
 from .signing import Clock, Lifetimes, Signers
 from .tree import Tree
 
@@ -72,6 +73,11 @@ class Administration:
             row = UnitRow(mac=mac, serial=serial, model=model)
             row.set_password(password)
             session.merge(row)
+
+    def units(self) -> list[EnrolledUnit]:
+        """The units that were added, by MAC."""
+        with Session(self._engine) as session:
+            return record.units(session)
 
     def add_user(self, user: str, *, name: str, profile: Settings) -> None:
         """Give somebody a profile, which follows them to every unit."""
@@ -146,6 +152,10 @@ class Administration:
         version = self._take_version("good")
         self._write(self._signers, version, lifetimes or Lifetimes())
         return version
+
+    def publication(self) -> Publication | None:
+        """What is published; None when nothing was yet."""
+        return record.publication(self.tree.metadata)
 
     def publish_expired(self) -> int:
         """A newer version, rightly signed, whose time is already over."""
