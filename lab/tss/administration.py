@@ -6,13 +6,15 @@ higher version. The methods that end in a fault publish what a unit must refuse.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 import yaml
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
-from tuf.api.metadata import TargetFile
+from tuf.api.metadata import Metadata, Root, TargetFile
 
 from ..errors import PublishError
 from . import content, record, signing
@@ -26,9 +28,15 @@ from .database import (
     UserRow,
     open_database,
 )
+from .keys import ROLES, KeyRing, Quorum
 from .record import EnrolledUnit, Publication
 from .signing import Clock, Lifetimes, Signers
 from .tree import Tree
+
+TWO_OF_THREE: Final = Quorum(threshold=2, keys=3)
+
+_READERS_OF = 8
+"""Units may still be reading publications as old as this."""
 
 
 def _now() -> datetime:
@@ -42,6 +50,9 @@ class Administration:
         folder: database (``tss.db``), keys (``keys/``), images (``firmware/``) and the
             published tree (``tree/``).
         clock: the time of signing.
+        root_keys: where the root's private keys are (``root-keys/`` in the folder by default).
+            Only the first start and `rotate_root` need them: they may lie in a safe meanwhile.
+        root_quorum: how many root keys the first start makes, and how many have to sign.
 
     Example::
 
@@ -51,7 +62,14 @@ class Administration:
         tss.publish()
     """
 
-    def __init__(self, folder: Path, *, clock: Clock = _now) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        clock: Clock = _now,
+        root_keys: Path | None = None,
+        root_quorum: Quorum = TWO_OF_THREE,
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.tree = Tree(folder / "tree")
@@ -59,13 +77,24 @@ class Administration:
         self._images = folder / "firmware"
         self._images.mkdir(exist_ok=True)
         self._engine = open_database(folder / "tss.db")
-        self._signers = signing.load_or_make(folder / "keys")
-        self._write_root()
+        self._ring = KeyRing(folder / "keys", root_keys or folder / "root-keys")
+        self._write_first_root(root_quorum)
 
     @property
     def root(self) -> bytes:
-        """The root of trust that the factory writes into every unit."""
-        return (self.tree.metadata / "1.root.json").read_bytes()
+        """The newest root of trust: what the factory writes into a unit today.
+
+        Units that were given an earlier one follow it here by themselves.
+        """
+        path = self.tree.newest_root
+        if path is None:
+            raise PublishError(f"{self.tree.metadata} has no root: make the TSS's folder anew")
+        return path.read_bytes()
+
+    @property
+    def root_version(self) -> int:
+        """The version of the newest root of trust, from 1."""
+        return self._root().version
 
     def add_unit(self, *, mac: str, serial: str, model: str, password: str) -> None:
         """Let a unit fetch with its MAC and this password."""
@@ -150,17 +179,49 @@ class Administration:
             The version of the metadata.
         """
         version = self._take_version("good")
-        self._write(self._signers, version, lifetimes or Lifetimes())
+        self._write(self._online(), version, lifetimes or Lifetimes())
         return version
 
     def publication(self) -> Publication | None:
         """What is published; None when nothing was yet."""
         return record.publication(self.tree.metadata)
 
+    def rotate_root(self, *roles: str, quorum: Quorum | None = None) -> int:
+        """Give roles new keys by a new root, and sign everything anew with them.
+
+        The way to revoke a key that is lost or stolen. Units notice nothing: while the new root
+        appears, what is published bears the signatures of the old keys and of the new ones.
+        The replaced keys are removed at the end.
+
+        Args:
+            roles: any of ``root``, ``targets``, ``snapshot`` and ``timestamp``; all when none
+                is given.
+            quorum: how many root keys there are from now on, and how many have to sign; as
+                before when not given. It needs ``root`` among the roles.
+
+        Returns:
+            The version of the new root.
+
+        Raises:
+            PublishError: a role does not exist, or too few of the root's keys are here.
+        """
+        chosen = roles or ROLES
+        _check_roles(chosen, quorum)
+        before = self._online()
+        signed = signing.next_root(self._ring, self.root, chosen, quorum, self._clock())
+        root = Metadata[Root].from_bytes(signed).signed
+        both = signing.together(before, signing.online_signers(self._ring, root))
+        self._write(both, self._take_version("good"), Lifetimes())
+        self._write_root(signed, root.version)
+        self.publish()
+        for role in chosen:
+            self._ring.forget_all_but(root, role)
+        return root.version
+
     def publish_expired(self) -> int:
         """A newer version, rightly signed, whose time is already over."""
         version = self._take_version("expired")
-        self._write(self._signers, version, Lifetimes.already_over())
+        self._write(self._online(), version, Lifetimes.already_over())
         return version
 
     def publish_wrongly_signed(self) -> int:
@@ -196,10 +257,18 @@ class Administration:
         path.mkdir(exist_ok=True)
         return path
 
-    def _write_root(self) -> None:
-        if not (self.tree.metadata / "1.root.json").exists():
-            root = signing.root(self._signers, self._clock())
-            self.tree.write_metadata({"1.root.json": root, "root.json": root})
+    def _root(self) -> Root:
+        return Metadata[Root].from_bytes(self.root).signed
+
+    def _online(self) -> Signers:
+        return signing.online_signers(self._ring, self._root())
+
+    def _write_first_root(self, quorum: Quorum) -> None:
+        if self.tree.newest_root is None:
+            self._write_root(signing.first_root(self._ring, quorum, self._clock()), 1)
+
+    def _write_root(self, signed: bytes, version: int) -> None:
+        self.tree.write_metadata({f"{version}.root.json": signed, "root.json": signed})
 
     def _take_version(self, kind: str) -> int:
         with Session(self._engine) as session, session.begin():
@@ -209,10 +278,12 @@ class Administration:
 
     def _write(self, signers: Signers, version: int, lifetimes: Lifetimes) -> None:
         files = signing.publication(
-            signers, version, self._write_targets(), self._clock(), lifetimes
-        )
+            signers, version, self._write_targets(), self._clock(), lifetimes,
+            in_bins=self.tree.has_bins,
+        )  # fmt: skip
         (self._history / f"{version}.timestamp.json").write_bytes(files["timestamp.json"])
         self.tree.write_metadata(files)
+        self.tree.forget_metadata_before(version - _READERS_OF)
 
     def _write_targets(self) -> dict[str, TargetFile]:
         with Session(self._engine) as session:
@@ -233,6 +304,14 @@ class Administration:
             f"{folder}/{firmware.file}": image.read_bytes(),
             f"{folder}/manifest.yaml": as_yaml(manifest).encode(),
         }
+
+
+def _check_roles(roles: Sequence[str], quorum: Quorum | None) -> None:
+    for role in roles:
+        if role not in ROLES:
+            raise PublishError(f"{role} is not one of {', '.join(ROLES)}")
+    if quorum and "root" not in roles:
+        raise PublishError("a quorum of the root changes together with the keys of root")
 
 
 def _documents(session: Session) -> dict[str, bytes]:
