@@ -89,12 +89,14 @@ class Acquisition:
         self._begin()
         for attempt, delay_s in enumerate(here.timing.backoff.delays(), start=1):
             due = here.clock.monotonic() + delay_s
+            again = f"attempt {attempt}; the next one in {delay_s:.1f} s" if attempt > 1 else ""
+            here.listener.enter(DhcpState.SELECTING, wish, again)
             try:
                 return await self._discover(
                     Offers(self.known), xid, wish, due, broadcast=attempt % 2 == 0
                 )
             except DhcpError as error:
-                left_s = max(self.quiet_s(error), due - here.clock.monotonic())
+                left_s = max(0.0, self.quiet_s(error), due - here.clock.monotonic())
                 here.listener.trouble(error, f"attempt {attempt}; the next one in {left_s:.1f} s")
                 if not is_still_ours(error):
                     xid, wish = here.xid(), None
@@ -109,6 +111,7 @@ class Acquisition:
             DhcpError: Nobody offered something acceptable, or no offer led to a lease.
         """
         offers = Offers(self.known, acceptable)
+        self._here.listener.enter(DhcpState.SELECTING, self.watch.address)
         return await self._discover(offers, self._here.xid(), self.watch.address, due)
 
     async def decline(self, address: IPv4Address, server: IPv4Address) -> None:
@@ -151,7 +154,6 @@ class Acquisition:
         asked to be broadcast.
         """
         here = self._here
-        here.listener.enter(DhcpState.SELECTING, wish)
         self._seconds = here.clock.monotonic() - self._began
         failure = silence()
         discover = self._message(MessageType.DISCOVER, xid, requested=wish, broadcast=broadcast)
@@ -192,9 +194,7 @@ class Acquisition:
         except DhcpError as error:
             self._here.listener.trouble(error, "waiting for another offer")
 
-    async def _request(
-        self, talk: Conversation, discover: DhcpMessage, offered: Lease
-    ) -> Binding:
+    async def _request(self, talk: Conversation, discover: DhcpMessage, offered: Lease) -> Binding:
         """REQUESTING: takes the offer, with the ARP probe beside it.
 
         Raises:

@@ -34,8 +34,8 @@ class Listener(Protocol):
     def count(self, round_trips: int, /) -> None:
         """Takes note of answered requests."""
 
-    def enter(self, state: DhcpState, address: IPv4Address | None) -> None:
-        """Takes note of a state, and of the address that it is about."""
+    def enter(self, state: DhcpState, address: IPv4Address | None, detail: str = "") -> None:
+        """Takes note of a state, of the address that it is about, and of how it goes on."""
 
     def trouble(self, error: BootError, detail: str) -> None:
         """Takes note of a failure and of what happens next."""

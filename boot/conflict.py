@@ -2,7 +2,7 @@
 
 The address is used before all probes are out, because a boot cannot wait six seconds:
 
-    first probe ─ 0.1 s ─ used, announced ─ 1..2 s ─ probe ─ 1..2 s ─ probe ─ 2 s ─ announced ─ defended
+    probe ─ 0.1 s ─ used, announced ─ 1..2 s ─ probe ─ 1..2 s ─ probe ─ 2 s ─ announced ─ defended
 
 Until the last announcement whoever else uses the address keeps it; after that the unit
 defends what it has.
@@ -205,7 +205,8 @@ class Watch:
                 error := self._task.exception(), AddressConflictError
             ):
                 return error
-        return await asyncio.get_running_loop().create_future()
+        never: asyncio.Future[AddressConflictError] = asyncio.get_running_loop().create_future()
+        return await never
 
     def stop(self) -> None:
         """Lets the address go."""

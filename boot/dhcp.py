@@ -7,9 +7,9 @@ again with a delay that doubles up to a cap, jittered.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Network
 from typing import NoReturn, TypeAlias
 
 from .acquisition import REMEDY, Acquisition, is_still_ours, silence
@@ -109,15 +109,17 @@ class DhcpClient:
         bound_at = self._here.clock.monotonic() - (0.0 if stored.endless else used_s)
         return Binding(stored, bound_at, confirmed=False)
 
-    async def _hold(self, binding: Binding, replugged: Callable[[], Awaitable[None]]) -> Binding:
+    async def _hold(
+        self, binding: Binding, replugged: Callable[[], Coroutine[None, None, None]]
+    ) -> Binding:
         """Returns what became of a lease in use.
 
         Raises:
             DhcpError: The address may not be used any more.
         """
-        extended = asyncio.ensure_future(self._extend(binding))
-        returned = asyncio.ensure_future(replugged())
-        disputed = asyncio.ensure_future(self._watch.lost())
+        extended = asyncio.create_task(self._extend(binding))
+        returned = asyncio.create_task(replugged())
+        disputed = asyncio.create_task(self._watch.lost())
         tasks = (extended, returned, disputed)
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -263,7 +265,9 @@ def _ended(lease: Lease) -> DhcpError:
     return DhcpError(f"the lease of {lease.address} has ended", REMEDY)
 
 
-async def _cancel(*tasks: "asyncio.Future[object]") -> None:
+async def _cancel(
+    *tasks: "asyncio.Task[Binding] | asyncio.Task[None] | asyncio.Task[AddressConflictError]",
+) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

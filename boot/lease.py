@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
@@ -112,7 +112,7 @@ class Lease:
             renew_s=renew_s,
             rebind_s=rebind_s,
             routers=_address_list(options, Option.ROUTER),
-            routes=_lenient(options.routes, ())[:MAX_ROUTES],
+            routes=_lenient(lambda: options.routes()[:MAX_ROUTES], ()),
             dns_servers=_address_list(options, Option.DNS_SERVER),
             ntp_servers=_address_list(options, Option.NTP_SERVER),
             domain=_lenient(lambda: options.text(Option.DOMAIN_NAME), None) or "",
@@ -209,7 +209,7 @@ def _lenient(read: Callable[[], T], default: T) -> T:
 
 
 def _address_list(options: Options, code: Option) -> tuple[IPv4Address, ...]:
-    return _lenient(lambda: options.addresses(code), ())[:MAX_LISTED]
+    return _lenient(lambda: options.addresses(code)[:MAX_LISTED], ())
 
 
 def _usable(address: IPv4Address) -> bool:
@@ -242,21 +242,18 @@ def _timers(message: DhcpMessage, lease_s: int) -> tuple[int, int]:
 
 def _tftp_servers(message: DhcpMessage) -> tuple[str, ...]:
     options = message.options
-    vendor = _lenient(lambda: options.vendor_specific().get(TFTP_SUB_OPTION), None)
-    ours = _lenient(lambda: options.vendor_identifying().get(ENTERPRISE, {}), {})
-    identified = ours.get(TFTP_SUB_OPTION)
     listed = _address_list(options, Option.TFTP_SERVER_LIST)
     named = _lenient(lambda: options.text(Option.TFTP_SERVER), None) or message.server_name
     following = "" if message.next_server.is_unspecified else str(message.next_server)
-    hosts = [_lenient(lambda: _host(vendor), ""), _lenient(lambda: _host(identified), "")]
-    servers = [*hosts, *map(str, listed), named, following]
+    vendor = _lenient(lambda: _host(options.vendor_specific()), "")
+    identified = _lenient(lambda: _host(options.vendor_identifying().get(ENTERPRISE, {})), "")
+    servers = [vendor, identified, *map(str, listed), named, following]
     return tuple(dict.fromkeys(filter(None, servers)))
 
 
-def _host(value: bytes | None) -> str:
+def _host(sub_options: Mapping[int, bytes]) -> str:
     """Reads an address in 4 bytes, as dnsmasq writes it, or a name in text."""
-    if value is None:
-        return ""
+    value = sub_options.get(TFTP_SUB_OPTION, b"")
     if len(value) == 4:
         return str(IPv4Address(value))
     text = value.rstrip(b"\0").decode("latin-1")

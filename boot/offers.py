@@ -60,9 +60,12 @@ class Offers:
         lease = Lease.from_ack(message, now)
         if lease.server in self._seen or len(self._seen) >= MAX_OFFERS:
             return
-        self._seen.add(lease.server)
         if not self.acceptable(lease):
-            raise DhcpError(f"{lease.server} offers {lease.address}, which does not fit")
+            raise DhcpError(
+                f"{lease.server} offers {lease.address}, which is not the address in use",
+                "restore the leases of the DHCP server, or restart the unit",
+            )
+        self._seen.add(lease.server)
         preferred = lease.server == self.known or bool(message.file) or _hints(message)
         (self._good if preferred else self._other).append(lease)
 
