@@ -22,11 +22,11 @@ from .tls import handshake_round_trips
 from .transport import (
     Account,
     Patience,
+    Place,
     Server,
     Terms,
     acceptable,
     connected,
-    explain,
     wait,
     without_start,
 )
@@ -91,7 +91,7 @@ class FtpesSession:
             session._log_in(account, [acceptable(path) for path in foreseen])
         except BaseException as error:
             session._control.close()
-            _explain(error, f"FTPES at {server}")
+            _explain(error, Place("FTPES", server, remedy=_REMEDY))
         return session
 
     def foresee(self, paths: Sequence[str]) -> None:
@@ -104,17 +104,17 @@ class FtpesSession:
             NoSuchFileError: The server does not have it (550).
             TransportError: The path is not acceptable, or the connection failed.
         """
-        what = f"{acceptable(path)} over FTPES at {self.server}"
+        place = Place("FTPES", self.server, acceptable(path), _REMEDY)
         if path in self._missing:
             self._missing.discard(path)
-            raise NoSuchFileError(f"{what}: the server does not have it", _PUBLISH_REMEDY)
+            raise place.error(NoSuchFileError, "the server does not have it", _PUBLISH_REMEDY)
         self._control.timer.allow(self._terms.patience.file_s)
         try:
             yield from self._retrieve(path, offset)
         except BaseException as error:
             if not (isinstance(error, _RefusedError) and error.reply.code == _MISSING):
                 self._control.close()  # it would be out of step
-            _explain(error, what)
+            _explain(error, place)
 
     def count_for(self, count: Callable[[int], None]) -> None:
         """Counts the round trips from here on for somebody else."""
@@ -398,9 +398,9 @@ class _Transfer:
             raise _RefusedError(reply)
 
 
-def _explain(error: BaseException, what: str) -> NoReturn:
+def _explain(error: BaseException, place: Place) -> NoReturn:
     """Raises what a person can act on."""
     if not isinstance(error, _RefusedError):
-        explain(error, what, _REMEDY)
-    kind, remedy = _REFUSALS.get(error.reply.code, (TransportError, _REMEDY))
-    raise kind(f"{what}: {error}", remedy) from error
+        place.explain(error)
+    kind, remedy = _REFUSALS.get(error.reply.code, (TransportError, ""))
+    raise place.error(kind, str(error), remedy) from error

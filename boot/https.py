@@ -14,7 +14,7 @@ from typing import Final, NoReturn
 
 from .errors import AccountRefusedError, NoSuchFileError, TransportError
 from .tls import handshake_round_trips
-from .transport import Account, Server, Terms, Timer, acceptable, explain, without_start
+from .transport import Account, Place, Server, Terms, Timer, acceptable, without_start
 from .wire.errors import MalformedError
 from .wire.http import (
     MAX_CHUNK_LINE_BYTES,
@@ -91,7 +91,7 @@ class HttpsSession:
         try:
             session._connect()
         except BaseException as error:
-            explain(error, f"HTTPS at {server}", _REMEDY)
+            Place("HTTPS", server, remedy=_REMEDY).explain(error)
         return session
 
     def foresee(self, paths: Sequence[str]) -> None:
@@ -106,15 +106,15 @@ class HttpsSession:
             AccountRefusedError: The server does not know the account (401).
             TransportError: The path is not acceptable, or the connection failed.
         """
-        what = f"{acceptable(path)} over HTTPS at {self.server}"
+        place = Place("HTTPS", self.server, acceptable(path), _REMEDY)
         try:
             head = self._answer(path, offset)
-            yield from self._content(head, offset, what)
+            yield from self._content(head, offset, place)
         except NoSuchFileError:
             raise
         except BaseException as error:
             self._drop()  # it would be out of step
-            explain(error, what, _REMEDY)
+            place.explain(error)
 
     def count_for(self, count: Callable[[int], None]) -> None:
         """Counts the round trips from here on for somebody else."""
@@ -170,7 +170,7 @@ class HttpsSession:
             self._skip(line, line.head())
         return self._line or self._connect()
 
-    def _content(self, head: Head, offset: int, what: str) -> Iterator[bytes]:
+    def _content(self, head: Head, offset: int, place: Place) -> Iterator[bytes]:
         """Yields the body of a good answer.
 
         Raises:
@@ -181,7 +181,7 @@ class HttpsSession:
             raise EOFError("the session is closed")
         if head.status not in (_OK, _PARTIAL):
             self._skip(line, head)
-            _refuse(head, what)
+            _refuse(head, place)
         _check(head, offset)
         skipped = offset if head.status == _OK else 0
         yield from without_start(line.body(head), skipped)
@@ -320,12 +320,12 @@ def _check(head: Head, offset: int) -> None:
             raise MalformedError(f"bytes from {offset} on were asked for, not {part}")
 
 
-def _refuse(head: Head, what: str) -> NoReturn:
+def _refuse(head: Head, place: Place) -> NoReturn:
     if 300 <= head.status < 400:
         where = head.fields.get("location", "nowhere")[:100]
-        raise TransportError(f"{what}: the server redirects to {where!r}", _REDIRECT_REMEDY)
-    kind, remedy = _REFUSALS.get(head.status, (TransportError, _REMEDY))
-    raise kind(f"{what}: the server says {head.status}", remedy)
+        raise place.error(TransportError, f"the server redirects to {where!r}", _REDIRECT_REMEDY)
+    kind, remedy = _REFUSALS.get(head.status, (TransportError, ""))
+    raise place.error(kind, f"the server says {head.status}", remedy)
 
 
 def _basic(account: Account) -> str:

@@ -9,13 +9,15 @@ import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
-from typing import Final, NoReturn, Protocol
+from typing import Final, NoReturn, Protocol, TypeVar
 
 from ..hal.clock import Clock
 from .bandwidth import Bandwidth
-from .errors import BootError, NoSuchFileError, TransportError, UntrustedServerError
+from .errors import NoSuchFileError, TransportError, UntrustedServerError
 from .tls import why
 from .wire.errors import WireError
+
+Failure = TypeVar("Failure", bound=TransportError)
 
 FTPES_PORT: Final = 21
 HTTPS_PORT: Final = 443
@@ -218,24 +220,37 @@ def acceptable(path: str) -> str:
     return path
 
 
-def explain(error: BaseException, what: str, remedy: str) -> NoReturn:
-    """Raises what a person can act on; what is not about the server goes up unchanged.
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where something went wrong.
 
-    Args:
-        error: What went wrong.
-        what: The server, and the file where it is about one.
-        remedy: What to do when TLS is not to blame.
+    Attributes:
+        transport: FTPES or HTTPS.
+        server: Which server.
+        file: Which file of its tree; empty where it is about none.
+        remedy: What helps when TLS is not to blame.
     """
-    if isinstance(error, BootError):
+
+    transport: str
+    server: Server
+    file: str = ""
+    remedy: str = ""
+
+    def error(self, kind: type[Failure], words: str, remedy: str = "") -> Failure:
+        """Returns an error about this place."""
+        message = f"{self.transport}: {words}"
+        return kind(message, remedy or self.remedy, server=str(self.server), file=self.file)
+
+    def explain(self, error: BaseException) -> NoReturn:
+        """Raises what a person can act on; what is not about the server goes up unchanged."""
+        if isinstance(error, ssl.SSLCertVerificationError):
+            raise self.error(UntrustedServerError, why(error), _TRUST_REMEDY) from error
+        if isinstance(error, ssl.SSLError):
+            raise self.error(TransportError, why(error), _TLS_REMEDY) from error
+        if isinstance(error, (OSError, EOFError, WireError)):
+            words = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            raise self.error(TransportError, words) from error
         raise error
-    if isinstance(error, ssl.SSLCertVerificationError):
-        raise UntrustedServerError(f"{what}: {why(error)}", _TRUST_REMEDY) from error
-    if isinstance(error, ssl.SSLError):
-        raise TransportError(f"{what}: {why(error)}", _TLS_REMEDY) from error
-    if isinstance(error, (OSError, EOFError, WireError)):
-        words = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise TransportError(f"{what}: {words}", remedy) from error
-    raise error
 
 
 class Files(Protocol):
