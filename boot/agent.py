@@ -54,9 +54,15 @@ class BootAgent:
         self._supervisor = Supervisor(
             folder.places, clock=around.clock, backoff=around.restart, on_death=self._on_death
         )
-        hands = Hands(self._start_services, self._supervisor.stop, around.restart_unit, self._gate)
+        hands = Hands(
+            self._start_services,
+            self._supervisor.stop,
+            around.restart_unit,
+            self._gate,
+            around.health.look_s,
+        )
         self._firmware = Firmware(slots, hands, self.status, Abilities(folder.health))
-        self._logins = Logins(identity, folder.profiles, self._provisioner, self.status)
+        self._logins = Logins(identity, folder, self._provisioner, self.status, around.clock)
         requests = Requests(
             self.status, self._logins, self._connection, self._configuration, self._firmware.heard
         )
@@ -85,12 +91,15 @@ class BootAgent:
             await _cancel(boot, stopped, *self._background)
             await self._control.stop()
         await self._supervisor.stop()
+        self._logins.close()
 
     async def _boot(self) -> None:
         await self._firmware.settle(running_from(self._folder.places.run / "matrix.pid"))
         network = await self._connection.open()
         self._start(self._connection.keep())
-        provision = await self._run_firmware(await self._provision_or_fall_back(network))
+        provision = await self._provision_or_fall_back(network)
+        self._logins.resume(provision.configuration)
+        provision = await self._run_firmware(provision)
         self.status.running()
         await self._firmware.judge(provision.configuration)
         await asyncio.Event().wait()
@@ -197,7 +206,7 @@ class BootAgent:
 
     def _gate(self, configuration: Document, known: Mapping[str, bool]) -> HealthGate:
         """Returns who judges the firmware that was just started."""
-        demands = Demands.of(configuration, known, logged_in=self._logins.current.exists())
+        demands = Demands.of(configuration, known, logged_in=self._user_is_here())
         return HealthGate(
             demands,
             report=self.status.said,
@@ -207,6 +216,9 @@ class BootAgent:
             answers=self._pbx_answers,
             pace=self._around.health,
         )
+
+    def _user_is_here(self) -> bool:
+        return (self._folder.profiles / "current.yaml").exists()
 
     async def _pbx_answers(self, servers: Sequence[str]) -> bool:
         try:

@@ -23,7 +23,7 @@ UNCONFIRMED: Final = "firmware.unconfirmed"
 TAKEN_BACK: Final = "firmware.refused"
 UNHEALTHY: Final = "firmware.unhealthy"
 DAMAGED: Final = "firmware.damaged"
-IDLE_LOOKS: Final = 2
+IDLE_LOOKS: Final = 10
 
 _MEDIUM_REMEDY: Final = "free or replace the medium of the state folder"
 _NEWER_REMEDY: Final = "publish a firmware that is newer than this one"
@@ -38,14 +38,14 @@ class Hands:
         stop: Stops them.
         restart_unit: Restarts the whole unit.
         gate: Makes a gate for a configuration; what the good firmware could do is given.
-        idle_look_s: Time between two looks whether a call is up.
+        look_s: Time between two looks whether a call is up, in seconds.
     """
 
     start: Callable[[Slot], Awaitable[None]]
     stop: Callable[[], Awaitable[None]]
     restart_unit: Callable[[], Awaitable[None]]
     gate: Callable[[Document, Mapping[str, bool]], HealthGate]
-    idle_look_s: float = 5.0
+    look_s: float
 
 
 class Firmware:
@@ -121,7 +121,7 @@ class Firmware:
         return None if _same(newest, running) else newest
 
     async def until_idle(self, configuration: Document) -> None:
-        """Returns when the matrix has had no leg at two looks in a row.
+        """Returns when the matrix has had no leg at ten looks in a row.
 
         An open line is a leg, so a unit that keeps lines open is never idle; a unit whose calls
         the matrix does not carry, because an XMA2 does, neither.
@@ -130,7 +130,7 @@ class Firmware:
         while looks < IDLE_LOOKS:
             status = await matrix_status(*address) if address else None
             looks = looks + 1 if status is not None and status.legs == 0 else 0
-            await asyncio.sleep(self._hands.idle_look_s)
+            await asyncio.sleep(self._hands.look_s)
 
     async def switch(self) -> bool:
         """Starts from the slot whose turn it is now; whether the services run from it already.

@@ -10,7 +10,7 @@ from pathlib import Path
 from ..hal.backoff import Backoff
 from ..hal.clock import Clock
 from ..hal.syslog import Redactor
-from .dhcp import Timing
+from .binding import Timing
 from .health import Pace
 from .interface import Interface
 from .link import Ports
