@@ -51,7 +51,7 @@ _COMMANDS: Final = (
         "dev",
         "a whole trading floor on this machine: boots a turret, calls, kills, listens",
         "turret demo --stay",
-        needs=("ldap3", "pjsua2"),
+        needs=("pjsua2",),
     ),
     Command(
         "bench",
@@ -68,6 +68,14 @@ _COMMANDS: Final = (
         "bench",
         "rigs that outgrow one machine: units as places of labgrid",
         "turret rig up --units 2",
+    ),
+    Command(
+        "bundle",
+        "openturret.lab.bundle.cli",
+        "main",
+        "bench",
+        "builds, signs and publishes what units fetch, from a folder of YAML files",
+        "turret bundle init ./site",
     ),
     Command(
         "boot",
@@ -143,7 +151,6 @@ _EXTRAS: Final = MappingProxyType(
     {
         "aiohttp": "unit",
         "cryptography": "unit",
-        "ldap3": "unit",
         "pjsua2": "unit",
         "tuf": "unit",
         "securesystemslib": "unit",

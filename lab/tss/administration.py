@@ -6,19 +6,19 @@ higher version. The methods that end in a fault publish what a unit must refuse.
 
 from __future__ import annotations
 
-import hashlib
-import shutil
-from collections.abc import Mapping
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 import yaml
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
-from tuf.api.metadata import TargetFile
+from tuf.api.metadata import Metadata, Root, TargetFile
 
 from ..errors import PublishError
-from . import signing
+from . import content, record, signing
+from .content import SITE_DEFAULT, VERSION_KEY, Change, Content, Settings, as_yaml
 from .database import (
     ConfigurationRow,
     FirmwareRow,
@@ -28,13 +28,15 @@ from .database import (
     UserRow,
     open_database,
 )
+from .keys import ROLES, KeyRing, Quorum
+from .record import EnrolledUnit, Publication
 from .signing import Clock, Lifetimes, Signers
 from .tree import Tree
 
-Settings = Mapping[str, object]
-"""A flat configuration: dotted key to value."""
+TWO_OF_THREE: Final = Quorum(threshold=2, keys=3)
 
-SITE_DEFAULT = "default"
+_READERS_OF = 8
+"""Units may still be reading publications as old as this."""
 
 
 def _now() -> datetime:
@@ -48,6 +50,9 @@ class Administration:
         folder: database (``tss.db``), keys (``keys/``), images (``firmware/``) and the
             published tree (``tree/``).
         clock: the time of signing.
+        root_keys: where the root's private keys are (``root-keys/`` in the folder by default).
+            Only the first start and `rotate_root` need them: they may lie in a safe meanwhile.
+        root_quorum: how many root keys the first start makes, and how many have to sign.
 
     Example::
 
@@ -57,7 +62,14 @@ class Administration:
         tss.publish()
     """
 
-    def __init__(self, folder: Path, *, clock: Clock = _now) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        clock: Clock = _now,
+        root_keys: Path | None = None,
+        root_quorum: Quorum = TWO_OF_THREE,
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.tree = Tree(folder / "tree")
@@ -65,13 +77,24 @@ class Administration:
         self._images = folder / "firmware"
         self._images.mkdir(exist_ok=True)
         self._engine = open_database(folder / "tss.db")
-        self._signers = signing.load_or_make(folder / "keys")
-        self._write_root()
+        self._ring = KeyRing(folder / "keys", root_keys or folder / "root-keys")
+        self._write_first_root(root_quorum)
 
     @property
     def root(self) -> bytes:
-        """The root of trust that the factory writes into every unit."""
-        return (self.tree.metadata / "1.root.json").read_bytes()
+        """The newest root of trust: what the factory writes into a unit today.
+
+        Units that were given an earlier one follow it here by themselves.
+        """
+        path = self.tree.newest_root
+        if path is None:
+            raise PublishError(f"{self.tree.metadata} has no root: make the TSS's folder anew")
+        return path.read_bytes()
+
+    @property
+    def root_version(self) -> int:
+        """The version of the newest root of trust, from 1."""
+        return self._root().version
 
     def add_unit(self, *, mac: str, serial: str, model: str, password: str) -> None:
         """Let a unit fetch with its MAC and this password."""
@@ -80,12 +103,17 @@ class Administration:
             row.set_password(password)
             session.merge(row)
 
+    def units(self) -> list[EnrolledUnit]:
+        """The units that were added, by MAC."""
+        with Session(self._engine) as session:
+            return record.units(session)
+
     def add_user(self, user: str, *, name: str, profile: Settings) -> None:
         """Give somebody a profile, which follows them to every unit."""
         with Session(self._engine) as session, session.begin():
             session.merge(UserRow(user=user, name=name))
             session.flush()
-            session.merge(ProfileRow(user=user, text=_yaml(profile)))
+            session.merge(ProfileRow(user=user, text=as_yaml(profile)))
 
     def set_configuration(self, owner: str, settings: Settings) -> None:
         """Set the configuration of a unit (its MAC with dashes) or of the site (``default``).
@@ -95,11 +123,11 @@ class Administration:
         Raises:
             PublishError: there is no version in it.
         """
-        version = settings.get("application.config.version")
+        version = settings.get(VERSION_KEY)
         if not isinstance(version, int):
-            raise PublishError(f"{owner}: application.config.version must be a whole number")
+            raise PublishError(f"{owner}: {VERSION_KEY} must be a whole number")
         with Session(self._engine) as session, session.begin():
-            row = ConfigurationRow(owner=owner, version=version, text=_yaml(settings))
+            row = ConfigurationRow(owner=owner, version=version, text=as_yaml(settings))
             session.merge(row)
 
     def configuration(self, owner: str) -> dict[str, object]:
@@ -109,7 +137,7 @@ class Administration:
             PublishError: there is none.
         """
         with Session(self._engine) as session:
-            for row in _newest_configurations(session):
+            for row in content.newest_configurations(session):
                 if row.owner == owner:
                     settings: dict[str, object] = yaml.safe_load(row.text)
                     return settings
@@ -121,13 +149,25 @@ class Administration:
         Raises:
             PublishError: the image is missing.
         """
-        if not image.is_file():
-            raise PublishError(f"{image} is not a firmware image")
-        kept = self._images / f"openturret-{version}.whl"
-        shutil.copyfile(image, kept)
-        digest = hashlib.sha256(kept.read_bytes()).hexdigest()
         with Session(self._engine) as session, session.begin():
-            session.merge(FirmwareRow(model=model, version=version, file=kept.name, sha256=digest))
+            content.add_firmware(session, model, version, image, self._images)
+
+    def replace(self, everything: Content, *, dry_run: bool = False) -> tuple[Change, ...]:
+        """Take over everything that a site publishes, or nothing when something is wrong.
+
+        Args:
+            everything: what `publish` shall sign from now on.
+            dry_run: only tell what would change.
+
+        Raises:
+            PublishError: a firmware version was published with other content.
+        """
+        images = None if dry_run else self._images
+        with Session(self._engine) as session:
+            changes = content.replace(session, everything, images)
+            if not dry_run:
+                session.commit()
+        return changes
 
     def publish(self, lifetimes: Lifetimes | None = None) -> int:
         """Sign and publish everything as it stands now.
@@ -139,13 +179,49 @@ class Administration:
             The version of the metadata.
         """
         version = self._take_version("good")
-        self._write(self._signers, version, lifetimes or Lifetimes())
+        self._write(self._online(), version, lifetimes or Lifetimes())
         return version
+
+    def publication(self) -> Publication | None:
+        """What is published; None when nothing was yet."""
+        return record.publication(self.tree.metadata)
+
+    def rotate_root(self, *roles: str, quorum: Quorum | None = None) -> int:
+        """Give roles new keys by a new root, and sign everything anew with them.
+
+        The way to revoke a key that is lost or stolen. Units notice nothing: while the new root
+        appears, what is published bears the signatures of the old keys and of the new ones.
+        The replaced keys are removed at the end.
+
+        Args:
+            roles: any of ``root``, ``targets``, ``snapshot`` and ``timestamp``; all when none
+                is given.
+            quorum: how many root keys there are from now on, and how many have to sign; as
+                before when not given. It needs ``root`` among the roles.
+
+        Returns:
+            The version of the new root.
+
+        Raises:
+            PublishError: a role does not exist, or too few of the root's keys are here.
+        """
+        chosen = roles or ROLES
+        _check_roles(chosen, quorum)
+        before = self._online()
+        signed = signing.next_root(self._ring, self.root, chosen, quorum, self._clock())
+        root = Metadata[Root].from_bytes(signed).signed
+        both = signing.together(before, signing.online_signers(self._ring, root))
+        self._write(both, self._take_version("good"), Lifetimes())
+        self._write_root(signed, root.version)
+        self.publish()
+        for role in chosen:
+            self._ring.forget_all_but(root, role)
+        return root.version
 
     def publish_expired(self) -> int:
         """A newer version, rightly signed, whose time is already over."""
         version = self._take_version("expired")
-        self._write(self._signers, version, Lifetimes.already_over())
+        self._write(self._online(), version, Lifetimes.already_over())
         return version
 
     def publish_wrongly_signed(self) -> int:
@@ -181,10 +257,18 @@ class Administration:
         path.mkdir(exist_ok=True)
         return path
 
-    def _write_root(self) -> None:
-        if not (self.tree.metadata / "1.root.json").exists():
-            root = signing.root(self._signers, self._clock())
-            self.tree.write_metadata({"1.root.json": root, "root.json": root})
+    def _root(self) -> Root:
+        return Metadata[Root].from_bytes(self.root).signed
+
+    def _online(self) -> Signers:
+        return signing.online_signers(self._ring, self._root())
+
+    def _write_first_root(self, quorum: Quorum) -> None:
+        if self.tree.newest_root is None:
+            self._write_root(signing.first_root(self._ring, quorum, self._clock()), 1)
+
+    def _write_root(self, signed: bytes, version: int) -> None:
+        self.tree.write_metadata({f"{version}.root.json": signed, "root.json": signed})
 
     def _take_version(self, kind: str) -> int:
         with Session(self._engine) as session, session.begin():
@@ -194,29 +278,40 @@ class Administration:
 
     def _write(self, signers: Signers, version: int, lifetimes: Lifetimes) -> None:
         files = signing.publication(
-            signers, version, self._write_targets(), self._clock(), lifetimes
-        )
+            signers, version, self._write_targets(), self._clock(), lifetimes,
+            in_bins=self.tree.has_bins,
+        )  # fmt: skip
         (self._history / f"{version}.timestamp.json").write_bytes(files["timestamp.json"])
         self.tree.write_metadata(files)
+        self.tree.forget_metadata_before(version - _READERS_OF)
 
     def _write_targets(self) -> dict[str, TargetFile]:
         with Session(self._engine) as session:
             contents = _documents(session)
-            for firmware in session.scalars(select(FirmwareRow).order_by(FirmwareRow.version)):
+            for firmware in content.current_firmware(session):
                 contents |= self._firmware_targets(firmware)
         return {name: self.tree.write_target(name, data) for name, data in contents.items()}
 
     def _firmware_targets(self, firmware: FirmwareRow) -> dict[str, bytes]:
         folder = f"firmware/{firmware.model}"
+        image = content.kept_image(self._images, firmware.model, firmware.file)
         manifest = {
             "version": firmware.version,
             "file": firmware.file,
             "sha256": firmware.sha256,
         }
         return {
-            f"{folder}/{firmware.file}": (self._images / firmware.file).read_bytes(),
-            f"{folder}/manifest.yaml": _yaml(manifest).encode(),
+            f"{folder}/{firmware.file}": image.read_bytes(),
+            f"{folder}/manifest.yaml": as_yaml(manifest).encode(),
         }
+
+
+def _check_roles(roles: Sequence[str], quorum: Quorum | None) -> None:
+    for role in roles:
+        if role not in ROLES:
+            raise PublishError(f"{role} is not one of {', '.join(ROLES)}")
+    if quorum and "root" not in roles:
+        raise PublishError("a quorum of the root changes together with the keys of root")
 
 
 def _documents(session: Session) -> dict[str, bytes]:
@@ -224,18 +319,7 @@ def _documents(session: Session) -> dict[str, bytes]:
         f"profiles/{profile.user}.yaml": profile.text.encode()
         for profile in session.scalars(select(ProfileRow))
     }
-    for row in _newest_configurations(session):
+    for row in content.newest_configurations(session):
         folder = "sites" if row.owner == SITE_DEFAULT else "units"
         contents[f"{folder}/{row.owner}/config.yaml"] = row.text.encode()
     return contents
-
-
-def _newest_configurations(session: Session) -> list[ConfigurationRow]:
-    newest: dict[str, ConfigurationRow] = {}
-    for row in session.scalars(select(ConfigurationRow).order_by(ConfigurationRow.version)):
-        newest[row.owner] = row
-    return list(newest.values())
-
-
-def _yaml(settings: Settings) -> str:
-    return yaml.safe_dump(dict(settings), sort_keys=True, allow_unicode=True)

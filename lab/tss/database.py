@@ -73,12 +73,13 @@ class ConfigurationRow(Base):
 
 
 class FirmwareRow(Base):
-    """A firmware image of a model."""
+    """A firmware image of a model; the one with the highest number is published."""
 
     __tablename__ = "firmware"
 
     model: Mapped[str] = mapped_column(primary_key=True)
     version: Mapped[str] = mapped_column(primary_key=True)
+    number: Mapped[int]
     file: Mapped[str]
     sha256: Mapped[str]
 

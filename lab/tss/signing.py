@@ -1,39 +1,50 @@
-"""The four keys of a TUF repository and what is signed with them.
+"""What a TUF repository signs: the root, and one version of everything below it.
 
-Root, targets, snapshot and timestamp have a key each (TUF specification, section 2.1).
-The private keys stay in the TSS's own folder, never in the published tree.
+Root, targets, snapshot and timestamp have keys of their own (TUF specification, section 2.1).
+Timestamp and snapshot carry length and hash of what they name, so a unit reads nothing of
+snapshot and targets before it knows that it is the right file.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from securesystemslib.signer import CryptoSigner
 from tuf.api.metadata import (
+    Delegations,
     Metadata,
     MetaFile,
+    Role,
     Root,
     Snapshot,
+    SuccinctRoles,
     TargetFile,
     Targets,
     Timestamp,
 )
 from tuf.api.serialization.json import JSONSerializer
 
-from ..errors import PublishError
+from .keys import ROLES, KeyRing, Quorum
 
-ROLES = ("root", "targets", "snapshot", "timestamp")
+BINS_FROM_TARGETS: Final = 64
+"""Where there are more targets of units and users, they are spread over 256 files."""
+
 _ROOT_VALID = timedelta(days=3650)
-_SERIALIZER = JSONSerializer(compact=False)
+_BIN_BITS = 8
+_BIN_PREFIX = "bin"
+_OWNED = ("units/", "profiles/")
+_SERIALIZER = JSONSerializer(compact=True)
 
-Signers = Mapping[str, CryptoSigner]
+Clock = Callable[[], datetime]
+"""The time of signing, UTC and aware."""
+
+Signers = Mapping[str, Sequence[CryptoSigner]]
+"""Role to everybody who signs for it."""
+
 Content = TypeVar("Content", Root, Targets, Snapshot, Timestamp)
 
 
@@ -52,30 +63,47 @@ class Lifetimes:
 
 
 def new_signers() -> Signers:
-    """A fresh key for each role."""
-    return {role: CryptoSigner.generate_ed25519() for role in ROLES}
+    """A fresh key for each role, kept nowhere."""
+    return {role: [CryptoSigner.generate_ed25519()] for role in ROLES}
 
 
-def load_or_make(folder: Path) -> Signers:
-    """The keys kept in a folder; made on first use, mode 0600.
+def online_signers(ring: KeyRing, root: Root) -> Signers:
+    """Those who sign a publication.
 
     Raises:
-        PublishError: a file there is not an ed25519 private key.
+        PublishError: a key is missing.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    for role in ROLES:
-        path = folder / f"{role}.pem"
-        if not path.exists():
-            _write_secret(path, CryptoSigner.generate_ed25519().private_bytes)
-    return {role: _load(folder / f"{role}.pem") for role in ROLES}
+    return {role: ring.signers(root, role) for role in ROLES if role != "root"}
 
 
-def root(signers: Signers, now: datetime) -> bytes:
-    """Version 1 of the root: who may sign what."""
-    content = Root(version=1, expires=_seconds(now + _ROOT_VALID), consistent_snapshot=True)
+def first_root(ring: KeyRing, quorum: Quorum, now: datetime) -> bytes:
+    """Version 1 of the root, with keys made for it: who may sign what."""
+    root = Root(version=1, expires=_seconds(now + _ROOT_VALID), consistent_snapshot=True)
     for role in ROLES:
-        content.add_key(signers[role].public_key, role)
-    return _signed(content, signers["root"])
+        _replace_keys(root, role, ring, quorum if role == "root" else Quorum(1, 1))
+    return _signed(root, ring.signers(root, "root"))
+
+
+def next_root(
+    ring: KeyRing, current: bytes, roles: Iterable[str], quorum: Quorum | None, now: datetime
+) -> bytes:
+    """The root that follows, with new keys for some roles, signed by old and new root keys.
+
+    Units follow from any earlier root to this one, version by version (TUF specification,
+    section 5.3).
+
+    Raises:
+        PublishError: too few of the current root's keys are here.
+    """
+    old = Metadata[Root].from_bytes(current).signed
+    new = Metadata[Root].from_bytes(current).signed
+    new.version += 1
+    new.expires = _seconds(now + _ROOT_VALID)
+    old_signers = ring.signers(old, "root")
+    for role in roles:
+        kept = Quorum(new.roles[role].threshold, len(new.roles[role].keyids))
+        _replace_keys(new, role, ring, quorum if quorum and role == "root" else kept)
+    return _signed(new, _everybody(old_signers, ring.signers(new, "root")))
 
 
 def publication(
@@ -84,54 +112,93 @@ def publication(
     targets: Mapping[str, TargetFile],
     now: datetime,
     lifetimes: Lifetimes,
+    *,
+    in_bins: bool = False,
 ) -> dict[str, bytes]:
     """Sign one version of the repository.
+
+    Args:
+        signers: who signs.
+        version: of all its files.
+        targets: what units may believe.
+        now: the time of signing.
+        lifetimes: how long it is good for.
+        in_bins: spread the targets of units and users, however few they are.
 
     Returns:
         File name below ``metadata/`` to content, in the order in which to write them.
     """
-    signed_targets = Targets(
-        version=version, expires=_seconds(now + lifetimes.targets), targets=dict(targets)
-    )
+    expires = _seconds(now + lifetimes.targets)
+    owned = {name: file for name, file in targets.items() if name.startswith(_OWNED)}
+    top = Targets(version=version, expires=expires, targets=dict(targets))
+    roles: dict[str, bytes] = {}
+    if in_bins or len(owned) > BINS_FROM_TARGETS:
+        top.targets = {name: file for name, file in targets.items() if name not in owned}
+        bins, keys = _bins(signers["targets"]), [signer.public_key for signer in signers["targets"]]
+        top.delegations = Delegations({key.keyid: key for key in keys}, succinct_roles=bins)
+        roles = _sign_bins(signers["targets"], bins, owned, version, expires)
+    roles["targets"] = _signed(top, signers["targets"])
     snapshot = Snapshot(
         version=version,
         expires=_seconds(now + lifetimes.snapshot),
-        meta={"targets.json": MetaFile(version)},
+        meta={f"{role}.json": _described(content, version) for role, content in roles.items()},
     )
+    files = {f"{version}.{role}.json": content for role, content in roles.items()}
+    files[f"{version}.snapshot.json"] = _signed(snapshot, signers["snapshot"])
     timestamp = Timestamp(
         version=version,
         expires=_seconds(now + lifetimes.timestamp),
-        snapshot_meta=MetaFile(version),
+        snapshot_meta=_described(files[f"{version}.snapshot.json"], version),
     )
-    return {
-        f"{version}.targets.json": _signed(signed_targets, signers["targets"]),
-        f"{version}.snapshot.json": _signed(snapshot, signers["snapshot"]),
-        "timestamp.json": _signed(timestamp, signers["timestamp"]),
-    }
+    return files | {"timestamp.json": _signed(timestamp, signers["timestamp"])}
 
 
-def _signed(content: Content, signer: CryptoSigner) -> bytes:
+def together(one: Signers, other: Signers) -> Signers:
+    """Everybody of both, each once, so that both of two roots are satisfied."""
+    return {role: _everybody(one[role], other[role]) for role in one}
+
+
+def _bins(signers: Sequence[CryptoSigner]) -> SuccinctRoles:
+    """256 roles that share the owned targets by hash (TAP 15), signed by the targets keys."""
+    return SuccinctRoles([signer.public_key.keyid for signer in signers], 1, _BIN_BITS, _BIN_PREFIX)
+
+
+def _sign_bins(
+    signers: Sequence[CryptoSigner],
+    bins: SuccinctRoles,
+    owned: Mapping[str, TargetFile],
+    version: int,
+    expires: datetime,
+) -> dict[str, bytes]:
+    contents = {name: Targets(version=version, expires=expires) for name in bins.get_roles()}
+    for name, file in owned.items():
+        contents[bins.get_role_for_target(name)].targets[name] = file
+    return {name: _signed(content, signers) for name, content in contents.items()}
+
+
+def _replace_keys(root: Root, role: str, ring: KeyRing, quorum: Quorum) -> None:
+    for keyid in list(root.roles[role].keyids):
+        root.revoke_key(keyid, role)
+    root.roles[role] = Role([], quorum.threshold)
+    for _ in range(quorum.keys):
+        root.add_key(ring.make(role).public_key, role)
+
+
+def _everybody(*groups: Sequence[CryptoSigner]) -> list[CryptoSigner]:
+    found = {signer.public_key.keyid: signer for group in groups for signer in group}
+    return list(found.values())
+
+
+def _described(content: bytes, version: int) -> MetaFile:
+    return MetaFile(version, len(content), {"sha256": hashlib.sha256(content).hexdigest()})
+
+
+def _signed(content: Content, signers: Sequence[CryptoSigner]) -> bytes:
     metadata = Metadata(content)
-    metadata.sign(signer)
+    for signer in signers:
+        metadata.sign(signer, append=True)
     return metadata.to_bytes(_SERIALIZER)
 
 
 def _seconds(time: datetime) -> datetime:
     return time.replace(microsecond=0)
-
-
-def _load(path: Path) -> CryptoSigner:
-    key = load_pem_private_key(path.read_bytes(), None)
-    if not isinstance(key, Ed25519PrivateKey):
-        raise PublishError(f"{path} is not an ed25519 private key")
-    return CryptoSigner(key)
-
-
-def _write_secret(path: Path, content: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-
-
-Clock = Callable[[], datetime]
-"""The time of signing, UTC and aware."""

@@ -34,6 +34,24 @@ class Tree:
         for name, content in files.items():
             _replace(self.metadata / name, content)
 
+    @property
+    def newest_root(self) -> Path | None:
+        """The root with the highest version; None when there is none yet."""
+        found = {int(path.name.split(".")[0]): path for path in self.metadata.glob("*.root.json")}
+        return found[max(found)] if found else None
+
+    @property
+    def has_bins(self) -> bool:
+        """Whether targets are spread over bins; a unit never accepts that a role goes away."""
+        return any(self.metadata.glob("*.bin-00.json"))
+
+    def forget_metadata_before(self, version: int) -> None:
+        """Remove what was published before a version, but no root: units follow all of them."""
+        for path in self.metadata.glob("*.*.json"):
+            number, role = path.name.split(".")[:2]
+            if role != "root" and number.isdigit() and int(number) < version:
+                path.unlink(missing_ok=True)
+
     def write_target(self, name: str, content: bytes) -> TargetFile:
         """Write a target under both of its names and describe it for the metadata."""
         path = self.targets / name
@@ -55,7 +73,10 @@ class Tree:
 
 def _replace(path: Path, content: bytes) -> None:
     partial = path.with_name(f".{path.name}.part")
-    partial.write_bytes(content)
+    with partial.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
     partial.replace(path)
 
 

@@ -8,12 +8,13 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from openturret.boot.agent import BootAgent, surroundings
+from openturret.boot.agent import BootAgent
 from openturret.boot.dhcp import Timing
 from openturret.boot.folder import StateFolder
 from openturret.boot.identity import Identity
 from openturret.boot.interface import IpInterface, run_ip
 from openturret.boot.link import InterfacePorts
+from openturret.boot.surroundings import surroundings
 from openturret.hal.backoff import Backoff
 from openturret.hal.clock import SystemClock
 

@@ -23,10 +23,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from openturret.boot.agent import services
 from openturret.boot.control import ask
 from openturret.boot.document import Document
 from openturret.boot.errors import ControlError
+from openturret.boot.services import services
 from openturret.lab.certificates import Authority
 from openturret.lab.errors import ToolMissingError
 from openturret.lab.tools import Tool, tool
@@ -437,7 +437,7 @@ async def test_a_person_logs_in_and_out(world: World) -> None:
     profile = world.state / "profile" / "current.yaml"
     assert profile.read_bytes() == b"profile.user.name: Alice\n"
     status = await world.status()
-    assert stage(status, "login")["round_trips"] == 4, "TCP, TLS, bind, search"
+    assert stage(status, "login")["round_trips"] == 3, "TCP, TLS, bind"
     assert stage(status, "profile")["state"] == "done"
     await ask(socket, "logout")
     assert not profile.exists()

@@ -1,0 +1,183 @@
+"""The unit's connection to its LAN: the cable, the address, and the names behind it."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from .dhcp import Binding, DhcpClient
+from .dns import DnsClient
+from .errors import BootError, DhcpError, InterfaceError
+from .folder import StateFolder
+from .identity import Identity
+from .interface import write_network
+from .lease import Lease, LeaseStore
+from .status import StatusBoard
+from .surroundings import Surroundings
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+UNCONFIRMED: Final = "dhcp.unconfirmed"
+_MEDIUM_REMEDY = "free or replace the medium of the state folder"
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """What is known about the network now."""
+
+    lease: Lease
+    resolver: DnsClient
+
+
+class Connection:
+    """Gets an address and keeps it; a refused renewal never costs a working one.
+
+    Args:
+        identity: The unit, for its host name.
+        folder: Where lease and address are written down.
+        around: Interface, sockets and patience.
+        status: Shown the stages link and dhcp.
+    """
+
+    def __init__(
+        self, identity: Identity, folder: StateFolder, around: Surroundings, status: StatusBoard
+    ) -> None:
+        self._identity = identity
+        self._folder = folder
+        self._around = around
+        self._status = status
+        self._leases = LeaseStore(folder.lease)
+        self._network: Network | None = None
+        self._client: DhcpClient | None = None
+        self._binding: Binding | None = None
+
+    @property
+    def network(self) -> Network:
+        """The network as it is now.
+
+        Raises:
+            DhcpError: The unit has no address.
+        """
+        if self._network is None:
+            raise DhcpError("the unit has no address", "see the stage dhcp")
+        return self._network
+
+    async def open(self) -> Network:
+        """Returns when the unit has an address, however long that takes."""
+        await self._persist("link", self._raise_link)
+        self._client = await self._persist("dhcp", self._open_dhcp)
+        self._binding = binding = await self._client.acquire(self._leases.load())
+        return await self._persist("dhcp", lambda: self._settle(binding))
+
+    async def keep(self) -> None:
+        """Renews the lease until cancelled; for after `open`."""
+        if self._client is not None and self._binding is not None:
+            await self._client.keep(self._binding, self._on_lease, self._on_expiry)
+
+    async def _raise_link(self) -> None:
+        with self._status.step("link") as step:
+            await self._around.interface.wait_for_carrier()
+            step.detail = self._around.interface.name
+
+    async def _open_dhcp(self) -> DhcpClient:
+        """Returns the client that gets a lease and keeps it.
+
+        Raises:
+            InterfaceError: The interface has gone.
+        """
+        around = self._around
+        self._status.begin("dhcp")
+        return DhcpClient(
+            around.ports,
+            around.interface.mac(),
+            host_name=f"turret-{self._identity.folder}",
+            clock=around.clock,
+            rng=around.rng,
+            timing=around.dhcp,
+            listener=_DhcpTrouble(self._status),
+        )
+
+    async def _settle(self, binding: Binding) -> Network:
+        """Puts the first lease into force."""
+        network = await self._apply(binding.lease)
+        self._status.done("dhcp", str(binding.lease.address))
+        if not binding.confirmed:
+            self._status.raise_alarm(
+                UNCONFIRMED,
+                f"no DHCP server confirms {binding.lease.address}; the stored lease is used",
+                "check that a DHCP server or relay answers on this LAN",
+            )
+        return network
+
+    async def _apply(self, lease: Lease) -> Network:
+        """Gives the interface a lease, and writes it down for everybody else.
+
+        Raises:
+            InterfaceError: The kernel or the medium refuses it.
+        """
+        previous = self._network.lease if self._network else None
+        await self._around.interface.apply(lease, previous)
+        self._network = network = Network(lease, self._resolver(lease))
+        try:
+            write_network(self._folder.network, self._around.interface.name, lease)
+            self._leases.save(lease)
+        except OSError as error:
+            raise InterfaceError(f"the lease is not written: {error}", _MEDIUM_REMEDY) from error
+        return network
+
+    async def _on_lease(self, lease: Lease) -> None:
+        """Takes over a renewed lease; a refused route never costs a working address."""
+        try:
+            await self._apply(lease)
+        except InterfaceError as error:
+            self._status.raise_alarm(UNCONFIRMED, str(error), error.remedy)
+            return
+        self._status.clear_alarm(UNCONFIRMED)
+        logger.info("lease of %s extended by %d s", lease.address, lease.lease_s)
+
+    async def _on_expiry(self, lease: Lease) -> None:
+        self._network = None
+        try:
+            await self._around.interface.clear(lease)
+            self._leases.forget()
+        except (InterfaceError, OSError) as error:
+            logger.warning("%s", error)
+
+    async def _persist(self, stage: str, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Tries until it works, telling why it does not."""
+        for delay_s in self._around.retry.delays():
+            try:
+                return await attempt()
+            except InterfaceError as error:
+                self._status.trouble(stage, error, f"trying again in {delay_s:.1f} s")
+                await asyncio.sleep(delay_s)
+        raise InterfaceError("the back-off has ended")  # pragma: no cover - it has no end
+
+    def _resolver(self, lease: Lease) -> DnsClient:
+        around = self._around
+        return DnsClient(
+            lease.dns_servers,
+            clock=around.clock,
+            rng=around.rng,
+            count=self._status.counter("dns"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _DhcpTrouble:
+    """Shows what the DHCP client says: in its stage while it boots, as an alarm after."""
+
+    status: StatusBoard
+
+    def count(self, round_trips: int) -> None:
+        stage = self.status.stage("dhcp")
+        if stage.state == "running":
+            stage.count(round_trips)
+
+    def trouble(self, error: BootError, detail: str) -> None:
+        if self.status.stage("dhcp").state == "running":
+            self.status.trouble("dhcp", error, detail)
+        else:
+            self.status.raise_alarm(UNCONFIRMED, f"{error}; {detail}", error.remedy)

@@ -1,0 +1,75 @@
+"""What the boot agent answers on its control socket, one method each."""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from ..hal.wire.json_lines import JsonObject, optional
+from ..hal.wire.json_lines import field as member
+from .connection import Connection
+from .control import Handler
+from .document import Document
+from .errors import ControlError
+from .login import Logins
+from .status import StatusBoard
+
+REPORTED: Final = ("matrix", "runtime", "register")
+"""The stages that the services may report about."""
+
+
+class Requests:
+    """Answers status, login, logout and reports.
+
+    Args:
+        status: The stages and alarms.
+        logins: Logs people in.
+        connection: Finds the directory.
+        configuration: The one in force; None before there is one.
+    """
+
+    def __init__(
+        self,
+        status: StatusBoard,
+        logins: Logins,
+        connection: Connection,
+        configuration: Callable[[], Document | None],
+    ) -> None:
+        self._status = status
+        self._logins = logins
+        self._connection = connection
+        self._configuration = configuration
+
+    def methods(self) -> dict[str, Handler]:
+        """Returns every method by its name."""
+        return {
+            "status": self._say_status,
+            "login": self._log_in,
+            "logout": self._log_out,
+            "report": self._take_report,
+        }
+
+    async def _say_status(self, _: JsonObject) -> Mapping[str, object]:
+        return self._status.as_json()
+
+    async def _log_in(self, parameters: JsonObject) -> Mapping[str, object]:
+        user, password = member(parameters, "user", str), member(parameters, "password", str)
+        configuration = self._configuration()
+        if configuration is None:
+            raise ControlError("the unit is not configured yet", "wait for the end of the boot")
+        resolver = self._connection.network.resolver
+        person, path = await self._logins.login(user, password, configuration, resolver)
+        return {"user": person.user, "name": person.name, "profile": str(path)}
+
+    async def _log_out(self, _: JsonObject) -> Mapping[str, object]:
+        self._logins.logout()
+        return {}
+
+    async def _take_report(self, parameters: JsonObject) -> Mapping[str, object]:
+        stage, state = member(parameters, "stage", str), member(parameters, "state", str)
+        detail = optional(parameters, "detail", str) or ""
+        if stage not in REPORTED:
+            raise ControlError(f"stage {stage[:40]!r} is not yours", f"use one of {REPORTED}")
+        try:
+            self._status.report(stage, state, detail, optional(parameters, "duration_s", float))
+        except ValueError as error:
+            raise ControlError(str(error)) from error
+        return {}
