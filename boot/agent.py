@@ -50,8 +50,8 @@ class BootAgent:
         self._supervisor = Supervisor(
             folder.places, clock=around.clock, backoff=around.restart, listener=self
         )
-        logins = Logins(identity, folder.profiles, self._provisioner, self.status)
-        requests = Requests(self.status, logins, self._connection, self._configuration)
+        self._logins = Logins(identity, folder, self._provisioner, self.status, around.clock)
+        requests = Requests(self.status, self._logins, self._connection, self._configuration)
         self._control = ControlServer(folder.socket, requests.methods())
         self._syslog = Syslog(identity.serial, around.redactor, around.clock.monotonic)
         self._in_force: Provision | None = None
@@ -77,12 +77,14 @@ class BootAgent:
             await _cancel(boot, stopped, *self._background)
             await self._control.stop()
         await self._supervisor.stop()
+        self._logins.close()
 
     async def _boot(self) -> None:
         network = await self._connection.open()
         self._start(self._connection.keep())
         provision = await self._provision_or_fall_back(network)
         self._take_over(provision)
+        self._logins.resume(provision.configuration)
         await self._start_services(provision)
         self.status.running()
         await asyncio.Event().wait()

@@ -26,7 +26,7 @@ from .lease import Lease
 from .slots import Slot, SlotManager
 from .status import StatusBoard
 from .tls import client_context
-from .transport import Account, Server
+from .transport import Account, Server, Terms
 from .trust import TrustStore, VerifiedTree
 from .tss import FALLBACK_NAMES, HintStore, TftpHints, locate
 
@@ -120,8 +120,13 @@ class Provisioner:
             raise BootError(f"the state folder: {error}", "free or replace the medium") from error
         return provision
 
-    async def profile(self, user: str, resolver: Resolver) -> bytes:
-        """Returns the verified profile of a user.
+    async def profile(self, user: str, resolver: Resolver, kept: bytes | None) -> bytes:
+        """Returns the verified profile of a user; none of it stays on the medium.
+
+        Args:
+            user: Whose it is.
+            resolver: Finds the TSS.
+            kept: What was verified last; it is not fetched again.
 
         Raises:
             TrustError: It is not signed, or not acceptable.
@@ -129,7 +134,7 @@ class Provisioner:
         """
         async with self._lock:
             servers = self._servers or await locate(self._hints.load(), resolver)
-            return await self._profile_from_first_good(servers, f"profiles/{user}.yaml")
+            return await self._profile_from_first_good(servers, f"profiles/{user}.yaml", kept)
 
     async def _ask_hints(self, lease: Lease, resolver: Resolver) -> tuple[str, ...]:
         """Asks TFTP; a missing hint is no reason to stop."""
@@ -187,10 +192,8 @@ class Provisioner:
 
     async def _open(self, server: Server, count: Callable[[int], None]) -> FtpesSession:
         account = Account(self._identity.username, self._identity.password)
-        context = trusting(self._identity)
-        return await asyncio.to_thread(
-            FtpesSession.open, server, account, context, clock=self._clock, count=count
-        )
+        terms = Terms(trusting(self._identity), self._clock)
+        return await asyncio.to_thread(FtpesSession.open, server, account, terms, count=count)
 
     def _verify(self, session: FtpesSession) -> tuple[VerifiedTree, bytes]:
         """Returns the verified tree and, from it, the unit's configuration or the site's."""
@@ -237,12 +240,14 @@ class Provisioner:
         finally:
             wheel.unlink(missing_ok=True)
 
-    async def _profile_from_first_good(self, servers: Sequence[Server], target: str) -> bytes:
+    async def _profile_from_first_good(
+        self, servers: Sequence[Server], target: str, kept: bytes | None
+    ) -> bytes:
         failures: list[BootError] = []
         with self._status.step("profile") as step:
             for server in servers:
                 try:
-                    data = await self._fetch_profile(server, target, step.count)
+                    data = await self._fetch_profile(server, target, kept, step.count)
                 except BootError as error:
                     logger.warning("%s: %s", server, error)
                     failures.append(error)
@@ -252,15 +257,14 @@ class Provisioner:
             raise _worst(failures)
 
     async def _fetch_profile(
-        self, server: Server, target: str, count: Callable[[int], None]
+        self, server: Server, target: str, kept: bytes | None, count: Callable[[int], None]
     ) -> bytes:
         session = await self._open(server, count)
         try:
             tree = await asyncio.to_thread(self._trust.refresh, session)
-            path = await asyncio.to_thread(tree.must_fetch, target, max_bytes=MAX_BYTES)
+            data = await asyncio.to_thread(tree.read, target, max_bytes=MAX_BYTES, kept=kept)
         finally:
             await asyncio.to_thread(session.close)
-        data = path.read_bytes()
         parse_document(data)
         return data
 

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from tuf.api.metadata import Metadata, Root, TargetFile
 
 from ..errors import PublishError
-from . import content, signing
+from . import content, record, signing
 from .content import SITE_DEFAULT, VERSION_KEY, Change, Content, Settings, as_yaml
 from .database import (
     ConfigurationRow,
@@ -29,6 +29,7 @@ from .database import (
     open_database,
 )
 from .keys import ROLES, KeyRing, Quorum
+from .record import EnrolledUnit, Publication
 from .signing import Clock, Lifetimes, Signers
 from .tree import Tree
 
@@ -101,6 +102,11 @@ class Administration:
             row = UnitRow(mac=mac, serial=serial, model=model)
             row.set_password(password)
             session.merge(row)
+
+    def units(self) -> list[EnrolledUnit]:
+        """The units that were added, by MAC."""
+        with Session(self._engine) as session:
+            return record.units(session)
 
     def add_user(self, user: str, *, name: str, profile: Settings) -> None:
         """Give somebody a profile, which follows them to every unit."""
@@ -175,6 +181,10 @@ class Administration:
         version = self._take_version("good")
         self._write(self._online(), version, lifetimes or Lifetimes())
         return version
+
+    def publication(self) -> Publication | None:
+        """What is published; None when nothing was yet."""
+        return record.publication(self.tree.metadata)
 
     def rotate_root(self, *roles: str, quorum: Quorum | None = None) -> int:
         """Give roles new keys by a new root, and sign everything anew with them.
