@@ -16,6 +16,7 @@ from .connection import Connection, Network
 from .control import ControlServer
 from .document import Document
 from .errors import BootError, ServiceError, SlotError
+from .events import Event
 from .firmware import Firmware, Hands, running_from
 from .folder import StateFolder
 from .health import Abilities, Demands, HealthGate, timeout_s, updates_when_idle
@@ -28,7 +29,7 @@ from .requests import Requests
 from .services import services
 from .slots.manager import Slot
 from .status import StatusBoard
-from .supervisor import Service, Supervisor, service_environment
+from .supervisor import Death, Service, Supervisor, service_environment
 from .surroundings import Surroundings
 
 logger = logging.getLogger(__name__)
@@ -52,7 +53,7 @@ class BootAgent:
         slots = around.slots(folder.slots)
         self._provisioner = Provisioner(identity, folder, slots, self.status, around.clock)
         self._supervisor = Supervisor(
-            folder.places, clock=around.clock, backoff=around.restart, on_death=self._on_death
+            folder.places, clock=around.clock, backoff=around.restart, listener=self
         )
         hands = Hands(
             self._start_services,
@@ -202,7 +203,7 @@ class BootAgent:
                     await self._supervisor.start(service, environment, READY_S)
                     step.detail = f"process {self._supervisor.pid(service.name)}"
             except ServiceError as error:
-                self.status.raise_alarm(f"{service.name}.silent", str(error), error.remedy)
+                self.status.raise_alarm(_silent(service.name), str(error), error.remedy)
 
     def _gate(self, configuration: Document, known: Mapping[str, bool]) -> HealthGate:
         """Returns who judges the firmware that was just started."""
@@ -227,8 +228,15 @@ class BootAgent:
             return False
         return await any_pbx_answers(servers, resolver, self._around.rng)
 
-    def _on_death(self, service: Service, code: int | None, delay_s: float) -> None:
-        logger.error("%s ended with %s; starting again in %.1f s", service.name, code, delay_s)
+    def serves(self, service: Service) -> None:
+        """Takes note that a service answers."""
+        self.status.clear_alarm(_silent(service.name))
+
+    def died(self, death: Death) -> bool:
+        """Tells of a death; the service is started again."""
+        event = "hung" if death.hung else "ended"
+        self.status.tell(logging.ERROR, Event(event, death.service.name, message=str(death)))
+        return True
 
     # ------------------------------------------------------------ work beside the boot
 
@@ -242,6 +250,11 @@ class BootAgent:
         self._background.discard(task)
         if not task.cancelled() and task.exception() is not None:
             logger.error("background work ended", exc_info=task.exception())
+
+
+def _silent(service: str) -> str:
+    """Returns the alarm of a service that does not answer."""
+    return f"{service}.silent"
 
 
 async def _cancel(*tasks: "asyncio.Task[object] | asyncio.Task[None]") -> None:
