@@ -44,8 +44,18 @@ class StateFolder:
 
     @property
     def profiles(self) -> Path:
-        """Verified user profiles."""
+        """Verified user profiles, sealed; ``current.yaml`` leads to the one in force, in memory."""
         return self.root / "profile"
+
+    @property
+    def logins(self) -> Path:
+        """Who is logged in, wrong passwords, and what an offline login is checked against."""
+        return self.root / "login"
+
+    @property
+    def key(self) -> Path:
+        """The unit's own key, made here at first use."""
+        return self.root / "unit.key"
 
     @property
     def slots(self) -> Path:

@@ -121,8 +121,13 @@ class Provisioner:
             raise BootError(f"the state folder: {error}", "free or replace the medium") from error
         return provision
 
-    async def profile(self, user: str, resolver: Resolver) -> bytes:
-        """Returns the verified profile of a user.
+    async def profile(self, user: str, resolver: Resolver, kept: bytes | None) -> bytes:
+        """Returns the verified profile of a user; none of it stays on the medium.
+
+        Args:
+            user: Whose it is.
+            resolver: Finds the TSS.
+            kept: What was verified last; it is not fetched again.
 
         Raises:
             TrustError: It is not signed, or not acceptable.
@@ -133,7 +138,7 @@ class Provisioner:
             with self._status.step("profile") as step:
                 target = f"profiles/{user}.yaml"
                 _, data = await self._first_good(
-                    candidates, lambda visit: self._fetch_profile(visit, target, step)
+                    candidates, lambda visit: self._fetch_profile(visit, target, kept, step)
                 )
                 step.detail = target
                 return data
@@ -255,12 +260,13 @@ class Provisioner:
         finally:
             wheel.unlink(missing_ok=True)
 
-    async def _fetch_profile(self, visit: Visit, target: str, step: Stage) -> bytes:
+    async def _fetch_profile(
+        self, visit: Visit, target: str, kept: bytes | None, step: Stage
+    ) -> bytes:
         visit.count_for(step.count)
         await asyncio.to_thread(visit.open, self._trust.foreseen(), prepare=False)
         tree = await asyncio.to_thread(self._trust.refresh, visit)
-        path = await asyncio.to_thread(tree.must_fetch, target, max_bytes=MAX_BYTES)
-        data = path.read_bytes()
+        data = await asyncio.to_thread(tree.read, target, max_bytes=MAX_BYTES, kept=kept)
         parse_document(data)
         return data
 

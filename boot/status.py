@@ -293,6 +293,11 @@ class StatusBoard:
             event = Event("alarm cleared", code=code)
             self._tell(logging.INFO, event, "alarm %s cleared", code)
 
+    def tell(self, level: int, event: Event) -> None:
+        """Tells of something that changes neither stage nor alarm, in the log and as an event."""
+        words = (event.stage, event.message or event.detail)
+        self._tell(level, event, "%s", ": ".join(filter(None, words)))
+
     def learn(self, **facts: object) -> None:
         """Adds facts such as ``firmware_version`` or ``config_version``."""
         self._facts.update(facts)

@@ -5,12 +5,14 @@ hashes and dates are checked.  Nothing that was accepted before is lost when som
 newer is refused.
 """
 
+import contextlib
 import json
 import logging
+import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import IO, Final, NoReturn
 
 from tuf.api.exceptions import (
     BadVersionNumberError,
@@ -22,11 +24,13 @@ from tuf.api.exceptions import (
     RepositoryError,
     UnsignedMetadataError,
 )
+from tuf.api.metadata import TargetFile
 from tuf.ngclient import FetcherInterface, Updater, UpdaterConfig
 
 from ..hal.clock import Clock
 from .cache import read_bounded, sync_tree, write_atomically
 from .errors import BootError, NoSuchFileError, TransportError, TrustError
+from .memory import SHARED_MEMORY
 from .transport import Files
 
 logger = logging.getLogger(__name__)
@@ -42,6 +46,7 @@ _LIMITS: Final = UpdaterConfig(
     snapshot_max_length=262_144,
     targets_max_length=4_194_304,
 )
+_IN_MEMORY_BYTES = 1_048_576
 _METADATA, _TARGETS = "metadata", "targets"
 
 
@@ -154,8 +159,34 @@ class VerifiedTree:
         """
         path = self.fetch(target, max_bytes=max_bytes)
         if path is None:
-            raise TrustError(f"{target} is not signed", f"publish {target} on the TSS")
+            raise _unsigned(target)
         return path
+
+    def read(self, target: str, *, max_bytes: int, kept: bytes | None = None) -> bytes:
+        """Returns the content of a target, of which nothing is left on the medium.
+
+        Args:
+            target: It has to be there.
+            max_bytes: The longest that is accepted.
+            kept: What is here already; nothing is fetched when it is what was signed.
+
+        Raises:
+            TrustError: As `must_fetch`.
+            TransportError: The server failed.
+        """
+        try:
+            info = self._updater.get_targetinfo(target)
+            if info is None:
+                raise _unsigned(target)
+            if info.length > max_bytes:
+                raise TrustError(f"{target}: {info.length} bytes exceed {max_bytes}")
+            if kept is not None and _is_signed(info, kept):
+                return kept
+            with tempfile.TemporaryDirectory(dir=SHARED_MEMORY) as folder:
+                path = self._updater.download_target(info, f"{folder}/target")
+                return Path(path).read_bytes()
+        except (RepositoryError, DownloadError, OSError, ValueError) as error:
+            _refuse(target, error)
 
 
 class _Updater(Updater):
@@ -180,6 +211,19 @@ class _Fetcher(FetcherInterface):
     def __init__(self, files: Files) -> None:
         self._files = files
 
+    @contextlib.contextmanager
+    def download_file(self, url: str, max_length: int) -> Iterator[IO[bytes]]:
+        """Fetches a file; what is small stays in memory, as nobody's profile may lie about."""
+        received = 0
+        with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES) as file:
+            for chunk in self.fetch(url):
+                received += len(chunk)
+                if received > max_length:
+                    raise DownloadLengthMismatchError(f"{url} is longer than {max_length} bytes")
+                file.write(chunk)
+            file.seek(0)
+            yield file
+
     def _fetch(self, url: str) -> Iterator[bytes]:
         """Yields a file; a missing one is what python-tuf calls a 404.
 
@@ -192,6 +236,18 @@ class _Fetcher(FetcherInterface):
             raise DownloadHTTPError(str(error), 404) from error
         except TransportError as error:
             raise DownloadError(str(error)) from error
+
+
+def _is_signed(info: TargetFile, content: bytes) -> bool:
+    try:
+        info.verify_length_and_hashes(content)
+    except LengthOrHashMismatchError:
+        return False
+    return True
+
+
+def _unsigned(target: str) -> TrustError:
+    return TrustError(f"{target} is not signed", f"publish {target} on the TSS")
 
 
 def _refuse(what: str, error: Exception) -> NoReturn:
