@@ -1,6 +1,6 @@
 """The boot agent: from power-on to a running unit, and then keeping it so.
 
-    link → dhcp → dns → tftp → ftpes → trust → slot → matrix → runtime
+    link → dhcp → dns → tftp → tss → trust → slot → matrix → runtime
 
 What the network cannot give is taken from what it gave last time, with an alarm, and
 asked for again in the background.
