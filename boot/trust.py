@@ -6,6 +6,7 @@ newer is refused.
 """
 
 import contextlib
+import json
 import logging
 import tempfile
 from collections.abc import Iterator
@@ -90,6 +91,17 @@ class TrustStore:
         self._directory = directory
         self._root = root
         self._floor = ClockFloor(directory / "clock", clock)
+
+    def foreseen(self) -> tuple[str, ...]:
+        """Returns what the next refresh asks for first, in order: a newer root, the timestamp."""
+        try:
+            newest = int(json.loads(self._root)["signed"]["version"])
+        except (ValueError, TypeError, KeyError):
+            return ()
+        roots = self._directory / _METADATA / "root_history"
+        while (roots / f"{newest + 1}.root.json").is_file():
+            newest += 1
+        return f"{_METADATA}/{newest + 1}.root.json", f"{_METADATA}/timestamp.json"
 
     def refresh(self, files: Files) -> "VerifiedTree":
         """Checks what a server offers and returns its verified tree.

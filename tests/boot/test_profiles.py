@@ -1,3 +1,4 @@
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,8 +29,7 @@ def start(tmp_path: Path) -> Start:
 
 
 def cut_power(tmp_path: Path) -> None:
-    for path in (tmp_path / "memory").iterdir():
-        path.unlink()
+    shutil.rmtree(tmp_path / "memory", ignore_errors=True)
 
 
 def log_in(profiles: Profiles, *, keep: bool = True) -> None:
