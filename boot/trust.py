@@ -11,6 +11,7 @@ import logging
 import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import IO, Final, NoReturn
 
@@ -31,6 +32,7 @@ from ..hal.clock import Clock
 from .cache import read_bounded, sync_tree, write_atomically
 from .errors import BootError, NoSuchFileError, TransportError, TrustError
 from .memory import SHARED_MEMORY
+from .partial import Partials
 from .transport import Files
 
 logger = logging.getLogger(__name__)
@@ -47,7 +49,7 @@ _LIMITS: Final = UpdaterConfig(
     targets_max_length=4_194_304,
 )
 _IN_MEMORY_BYTES = 1_048_576
-_METADATA, _TARGETS = "metadata", "targets"
+_METADATA, _TARGETS, _PARTIALS = "metadata", "targets", "partial"
 
 
 class ClockFloor:
@@ -114,7 +116,7 @@ class TrustStore:
         for name in (_METADATA, _TARGETS):
             (self._directory / name).mkdir(parents=True, exist_ok=True)
         now = self._floor.now()
-        fetcher = _Fetcher(files)
+        fetcher = _Fetcher(files, Partials(self._directory / _PARTIALS))
         try:
             updater = _Updater(self._directory, self._root, fetcher, now)
             updater.refresh()
@@ -122,14 +124,15 @@ class TrustStore:
             _refuse("the metadata of the TSS", error)
         sync_tree(self._directory / _METADATA)
         self._floor.raise_to(now)
-        return VerifiedTree(updater)
+        return VerifiedTree(updater, fetcher)
 
 
 class VerifiedTree:
     """The files that one server offers and the root of trust vouches for."""
 
-    def __init__(self, updater: Updater) -> None:
+    def __init__(self, updater: Updater, fetcher: "_Fetcher") -> None:
         self._updater = updater
+        self._fetcher = fetcher
 
     def fetch(self, target: str, *, max_bytes: int = MAX_TARGET_BYTES) -> Path | None:
         """Returns a verified local copy of a target; None when no such target is signed.
@@ -147,9 +150,18 @@ class VerifiedTree:
             if info.length > max_bytes:
                 raise TrustError(f"{target}: {info.length} bytes exceed {max_bytes}")
             cached = self._updater.find_cached_target(info)
-            return Path(cached or self._updater.download_target(info))
+            return Path(cached or self._download(info))
         except (RepositoryError, DownloadError, OSError, ValueError) as error:
             _refuse(target, error)
+
+    def _download(self, info: TargetFile) -> str:
+        """Fetches a target; once more from its start when what was kept of it was to blame."""
+        try:
+            return self._updater.download_target(info)
+        except (LengthOrHashMismatchError, DownloadLengthMismatchError):
+            if not self._fetcher.partials.resumed:
+                raise
+            return self._updater.download_target(info)
 
     def must_fetch(self, target: str, *, max_bytes: int = MAX_TARGET_BYTES) -> Path:
         """Like ``fetch`` for a target that has to be there.
@@ -209,12 +221,18 @@ class _Updater(Updater):
 class _Fetcher(FetcherInterface):
     """Lets python-tuf read through any transport of ours."""
 
-    def __init__(self, files: Files) -> None:
+    def __init__(self, files: Files, partials: Partials) -> None:
+        self.partials = partials
         self._files = files
 
     @contextlib.contextmanager
     def download_file(self, url: str, max_length: int) -> Iterator[IO[bytes]]:
         """Fetches a file; what is small stays in memory, as nobody's profile may lie about."""
+        if url.startswith(_TARGETS) and max_length > _IN_MEMORY_BYTES:
+            read = partial(self._read, url)
+            with self.partials.download(url, max_length, read) as whole:
+                yield whole
+            return
         received = 0
         with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES) as file:
             for chunk in self.fetch(url):
@@ -226,13 +244,16 @@ class _Fetcher(FetcherInterface):
             yield file
 
     def _fetch(self, url: str) -> Iterator[bytes]:
-        """Yields a file; a missing one is what python-tuf calls a 404.
+        return self._read(url, 0)
+
+    def _read(self, url: str, offset: int) -> Iterator[bytes]:
+        """Yields a file from an offset on; a missing one is what python-tuf calls a 404.
 
         python-tuf wraps only what is raised before the first byte, so errors of the
         transport are made its own here.
         """
         try:
-            yield from self._files.fetch(url)
+            yield from self._files.fetch(url, offset=offset)
         except NoSuchFileError as error:
             raise DownloadHTTPError(str(error), 404) from error
         except TransportError as error:
