@@ -66,14 +66,15 @@ class ClockFloor:
 
     def now(self) -> float:
         """Returns seconds since 1970, never before the last accepted check."""
-        return max(self._clock.unix(), self._floor())
+        return max(self._clock.unix(), self.least())
 
     def raise_to(self, moment: float) -> None:
         """Keeps a moment at which verified metadata was current."""
-        if moment > self._floor():
+        if moment > self.least():
             write_atomically(self._path, b"%d\n" % int(moment))
 
-    def _floor(self) -> float:
+    def least(self) -> float:
+        """Returns the last accepted check in seconds since 1970; 0 when there was none."""
         data = read_bounded(self._path, 32) or b"0"
         return float(data) if data.strip().isdigit() else 0.0
 

@@ -29,6 +29,15 @@ _WEB = (
         port="web",
     ),
     Key(
+        "application.boot.dhcp.release",
+        Kind.FLAG,
+        default=False,
+        description=(
+            "Whether a unit that is switched off cleanly gives its address back. It then needs "
+            "a DHCP server to boot again; with false it boots with the address it had."
+        ),
+    ),
+    Key(
         "application.web.port",
         Kind.INTEGER,
         80,
