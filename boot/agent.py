@@ -75,8 +75,9 @@ class BootAgent:
     async def run(self, stop: asyncio.Event) -> None:
         """Boots the unit and keeps it running until ``stop`` is set.
 
-        A clean stop ends the services too; the address stays.  When the agent itself
-        fails, the services are left alone: voice goes on.
+        A clean stop ends the services too, and then gives the address back if the
+        configuration says so.  When the agent itself fails, the services are left alone:
+        voice goes on.
         """
         self._syslog.open()
         self.status.starting()
@@ -92,6 +93,7 @@ class BootAgent:
             await _cancel(boot, stopped, *self._background)
             await self._control.stop()
         await self._supervisor.stop()
+        await self._connection.close(self._configuration())
         self._logins.close()
 
     async def _boot(self) -> None:

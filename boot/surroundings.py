@@ -16,6 +16,7 @@ from .interface import Interface
 from .link import Ports
 from .slots.files import FileSlots
 from .slots.manager import SlotManager
+from .timekeeper import CorrectedClock, LinuxTime
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,7 @@ class Surroundings:
     Attributes:
         interface: The network interface.
         ports: Opens the DHCP client's sockets.
-        clock: Tells the time.
+        clock: Tells the time, and is corrected by NTP.
         rng: Jitter and identifiers.
         environment: Passed on to the services, with the slot put first on PYTHONPATH.
         dhcp: How patient the DHCP client is.
@@ -39,7 +40,7 @@ class Surroundings:
 
     interface: Interface
     ports: Ports
-    clock: Clock
+    clock: CorrectedClock
     rng: random.Random
     environment: Mapping[str, str]
     dhcp: Timing
@@ -58,7 +59,7 @@ def surroundings(
     return Surroundings(
         interface=interface,
         ports=ports,
-        clock=clock,
+        clock=CorrectedClock(clock, LinuxTime()),
         rng=rng,
         environment=os.environ,
         dhcp=Timing.standard(rng),
