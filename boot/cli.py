@@ -8,6 +8,7 @@ import random
 import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +23,7 @@ from .identity import Identity
 from .interface import IpInterface, run_ip
 from .link import InterfacePorts
 from .log import start_log
-from .surroundings import surroundings
+from .surroundings import Surroundings, surroundings
 
 EXIT_OK: Final = 0
 EXIT_FAILED: Final = 1
@@ -85,12 +86,20 @@ def _boot(options: argparse.Namespace) -> int:
     around = surroundings(interface, ports, SystemClock(), random.SystemRandom())
     start_log(folder, identity.serial, around.redactor, verbose=options.verbose)
     try:
-        asyncio.run(_run(BootAgent(identity, folder, around)))
+        asyncio.run(_run(BootAgent(identity, folder, _with_slots(around, options.slots))))
     except (BootError, OSError) as error:
         logging.getLogger(__name__).exception("the agent ends")
         sys.stderr.write(f"boot: {error}\n")
         return EXIT_FAILED
     return EXIT_OK
+
+
+def _with_slots(around: Surroundings, keeper: str) -> Surroundings:
+    if keeper == "files":
+        return around
+    from .slots.rauc import RaucSlots  # D-Bus is for units that have RAUC
+
+    return replace(around, slots=RaucSlots)
 
 
 async def _run(agent: BootAgent) -> None:
@@ -166,6 +175,12 @@ def _boot_parser() -> argparse.ArgumentParser:
     parser.add_argument("--state", type=Path, required=True, help="folder that the unit writes")
     parser.add_argument("--factory", type=Path, required=True, help="folder from manufacture")
     parser.add_argument("--interface", default="eth0", help="network interface [%(default)s]")
+    parser.add_argument(
+        "--slots",
+        choices=("files", "rauc"),
+        default="files",
+        help="who keeps the two firmwares: this agent, or RAUC with a bootloader [%(default)s]",
+    )
     parser.add_argument("--verbose", action="store_true", help="log every packet's outcome")
     return parser
 

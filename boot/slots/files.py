@@ -125,7 +125,7 @@ class FileSlots:
     async def describe(self) -> Mapping[str, object]:
         """Returns what is in each slot, and what becomes of it."""
         record = self._file.read()
-        return {name: _described(record, name) for name in NAMES if name in record.slots}
+        return {name: record.described(name) for name in sorted(record.slots)}
 
     def _install(self, image: Path, manifest: Manifest) -> Slot:
         check_hash(image, manifest.sha256)
@@ -223,14 +223,6 @@ def _rests(record: Record, name: str) -> bool:
 def _chosen_next(record: Record, name: str) -> Record:
     """Lets a filled slot be the next: the good one at once, any other on trial."""
     return replace(record, trial=None) if name == record.committed else record.rearmed(name)
-
-
-def _described(record: Record, name: str) -> dict[str, object]:
-    held, trial = record.slots[name], record.trial
-    state = "good" if record.committed == name else "spare"
-    if trial and trial.slot == name:
-        state = trial.state.value
-    return {"version": held.version, "state": state}
 
 
 def _remove(path: Path) -> None:
