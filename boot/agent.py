@@ -18,7 +18,7 @@ from .document import Document
 from .errors import BootError, ServiceError
 from .folder import StateFolder
 from .identity import Identity
-from .log import Syslog
+from .log import SYSLOG_KEY, Syslog, learn_secrets
 from .login import Logins
 from .provision import Provision, Provisioner
 from .requests import Requests
@@ -29,7 +29,6 @@ from .surroundings import Surroundings
 
 logger = logging.getLogger(__name__)
 
-SYSLOG_KEY: Final = "application.syslog.server"
 READY_S: Final = 30.0
 _TSS_ALARM, _NEWER_ALARM = "tss.unavailable", "configuration.newer"
 
@@ -43,7 +42,8 @@ class BootAgent:
         self._around = around
         facts = {"serial": identity.serial, "model": identity.model,
                  "firmware_version": None, "config_version": None}  # fmt: skip
-        self.status = StatusBoard(folder.status, around.clock, facts)
+        around.redactor.learn(identity.password)
+        self.status = StatusBoard(folder.status, around.clock, facts, around.redactor)
         self._connection = Connection(identity, folder, around, self.status)
         self._provisioner = Provisioner(identity, folder, self.status, around.clock)
         self._supervisor = Supervisor(
@@ -52,7 +52,7 @@ class BootAgent:
         logins = Logins(identity, folder.profiles, self._provisioner, self.status)
         requests = Requests(self.status, logins, self._connection, self._configuration)
         self._control = ControlServer(folder.socket, requests.methods())
-        self._syslog = Syslog(identity.serial)
+        self._syslog = Syslog(identity.serial, around.redactor, around.clock.monotonic)
         self._in_force: Provision | None = None
         self._background: set[asyncio.Task[None]] = set()
 
@@ -132,6 +132,7 @@ class BootAgent:
     def _take_over(self, provision: Provision) -> None:
         """Makes a configuration the one in force."""
         self._in_force = provision
+        learn_secrets(provision.configuration, self._around.redactor)
         self.status.learn(firmware_version=provision.slot.version, config_version=provision.version)
         self._copy_board()
         self._syslog.send_to(provision.configuration.values.get(SYSLOG_KEY))

@@ -21,7 +21,7 @@ from .folder import StateFolder
 from .identity import Identity
 from .interface import IpInterface, run_ip
 from .link import InterfacePorts
-from .log import Rfc5424Formatter, log_to_file
+from .log import start_log
 from .surroundings import surroundings
 
 EXIT_OK: Final = 0
@@ -80,10 +80,12 @@ def _boot(options: argparse.Namespace) -> int:
         sys.stderr.write(f"boot: {error}; {error.remedy}\n")
         return EXIT_FAILED
     folder = StateFolder(options.state.absolute())
-    _start_log(folder, identity, verbose=options.verbose)
     interface = IpInterface(options.interface, run_ip)
+    ports = InterfacePorts(interface.name, interface.mac)
+    around = surroundings(interface, ports, SystemClock(), random.SystemRandom())
+    start_log(folder, identity.serial, around.redactor, verbose=options.verbose)
     try:
-        asyncio.run(_run(identity, folder, interface))
+        asyncio.run(_run(BootAgent(identity, folder, around)))
     except (BootError, OSError) as error:
         logging.getLogger(__name__).exception("the agent ends")
         sys.stderr.write(f"boot: {error}\n")
@@ -91,23 +93,11 @@ def _boot(options: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-async def _run(identity: Identity, folder: StateFolder, interface: IpInterface) -> None:
+async def _run(agent: BootAgent) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    ports = InterfacePorts(interface.name, interface.mac)
-    around = surroundings(interface, ports, SystemClock(), random.SystemRandom())
-    await BootAgent(identity, folder, around).run(stop)
-
-
-def _start_log(folder: StateFolder, identity: Identity, *, verbose: bool) -> None:
-    formatter = Rfc5424Formatter(identity.serial, "boot")
-    root = logging.getLogger("openturret")
-    root.setLevel(logging.DEBUG if verbose else logging.INFO)
-    root.addHandler(log_to_file(folder.log, formatter))
-    terminal = logging.StreamHandler(sys.stderr)
-    terminal.setFormatter(formatter)
-    root.addHandler(terminal)
+    await agent.run(stop)
 
 
 def _status(options: argparse.Namespace, say: Say) -> int:

@@ -1,19 +1,23 @@
 """Logs a person in at the directory: an LDAP bind over verified TLS, never failing open.
 
-ldap3 verifies nothing unless it is told to, so its TLS is replaced by the boot's own.
+A login waits for three round trips: TCP, TLS 1.3, bind.  The name of the person is read over the
+same connection while the profile is on its way.
+
+Two rounds are made over the servers.  The first is hasty, so that a dead one costs little: the
+connection of a balancer whose server has just died is opened anew in the second, which is
+patient.  A server that says yes or no is never asked again, and nothing but a yes lets anybody in.
 """
 
+import asyncio
+import contextlib
 import logging
+import socket
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import Final
 from urllib.parse import urlsplit
-
-import ldap3
-from ldap3.core.exceptions import LDAPException
-from ldap3.utils.dn import escape_rdn
 
 from .errors import (
     BadCredentialsError,
@@ -22,18 +26,34 @@ from .errors import (
     DirectoryUntrustedError,
 )
 from .tls import handshake_round_trips, why
+from .wire.errors import WireError
+from .wire.ldap import (
+    SUCCESS,
+    BindRequest,
+    BindResponse,
+    Entry,
+    ReadRequest,
+    Response,
+    SearchDone,
+    UnbindRequest,
+    content_length,
+    escape_dn_value,
+    length_octets,
+    parse_response,
+)
 
 logger = logging.getLogger(__name__)
 
 LDAPS_PORT: Final = 636
 MAX_CREDENTIAL: Final = 256
+MAX_SERVERS: Final = 8
+USER: Final = "{user}"
 
-_SUCCESS = 0
-_LDAP3_RAISES = (LDAPException, OSError, LookupError, TypeError, ValueError, AttributeError)
-"""The last four come from its decoder when a server sends garbage."""
-
+_MAX_ANSWERS = 8  # to the one search: an entry, references, the end
+_BIND_ID, _READ_ID, _UNBIND_ID = 1, 2, 3
 _SERVER_TROUBLE = frozenset({51, 52, 80})  # busy, unavailable, other (RFC 4511 appendix A)
 _REMEDY = "check application.directory.servers and that TCP 636 is open to them"
+_DN_REMEDY = "write application.directory.user.dn with {user} where the user's name goes"
 _TRUST_REMEDY = "check the directory's certificate: factory CA, its name, not expired"
 
 
@@ -59,6 +79,26 @@ class Person:
     name: str
 
 
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a server may take.
+
+    Attributes:
+        connect_s: For TCP to open.
+        answer_s: For the TLS handshake, and for each whole answer.
+    """
+
+    connect_s: float
+    answer_s: float
+
+
+ROUNDS: Final = (Patience(connect_s=0.7, answer_s=1.5), Patience(connect_s=2.0, answer_s=6.0))
+"""One after the other over all servers that have not decided."""
+
+LOGIN_S: Final = 20.0
+"""For all servers together."""
+
+
 def host_and_port(url: str) -> tuple[str, int]:
     """Returns name and port of an ``ldaps://`` URL.
 
@@ -76,7 +116,7 @@ def host_and_port(url: str) -> tuple[str, int]:
 
 
 class Directory:
-    """Binds at the first server that answers; blocking, so use it from a worker thread."""
+    """Binds at the first server that decides."""
 
     def __init__(
         self,
@@ -84,141 +124,250 @@ class Directory:
         *,
         dn_template: str,
         count: Callable[[int], None],
-        timeout_s: int = 3,
+        rounds: Sequence[Patience] = ROUNDS,
+        login_s: float = LOGIN_S,
     ) -> None:
         """Sets up without connecting.
 
         Args:
             context: Verifies certificate and name.
             dn_template: Has ``{user}`` where the escaped user name goes.
-            count: Told of every answered request.
-            timeout_s: For a connection, and for each answer.
+            count: Told of every answer that the login had to wait for.
+            rounds: How patient each round over the servers is.
+            login_s: For all rounds together.
+
+        Raises:
+            DirectoryError: The template has no place for the user: everybody would be one.
         """
+        if USER not in dn_template:
+            raise DirectoryError(f"{dn_template!r} has no {USER}", _DN_REMEDY)
         self._context = context
         self._dn_template = dn_template
         self._count = count
-        self._timeout_s = timeout_s
+        self._rounds = tuple(rounds)
+        self._login_s = login_s
 
-    def login(self, servers: Sequence[DirectoryServer], user: str, password: str) -> Person:
-        """Returns the person whose user name and password the directory accepts.
+    @contextlib.asynccontextmanager
+    async def login(
+        self, servers: Sequence[DirectoryServer], user: str, password: str
+    ) -> AsyncIterator["Admission"]:
+        """Lets in the person whose user name and password the directory accepts.
 
-        The first server that accepts or refuses decides; one that cannot be reached or
-        trusted is passed over.
+        The first server that accepts or refuses decides.  Referrals are refusals.
 
         Raises:
             BadCredentialsError: A server refused, or user or password is empty.
             DirectoryUntrustedError: No server decided, and one had a wrong certificate.
             DirectoryUnreachableError: No server decided.
         """
-        _check_credentials(user, password)
-        dn = self._dn_template.replace("{user}", escape_rdn(user))
+        check_credentials(user, password)
+        dn = self._dn_template.replace(USER, escape_dn_value(user))
+        try:
+            async with asyncio.timeout(self._login_s):
+                connection = await self._ask(servers[:MAX_SERVERS], dn, password)
+        except TimeoutError as error:
+            raise DirectoryUnreachableError("the directories take too long", _REMEDY) from error
+        try:
+            yield Admission(connection, dn)
+        finally:
+            connection.close()
+
+    async def _ask(
+        self, servers: Sequence[DirectoryServer], dn: str, password: str
+    ) -> "_Connection":
+        """Returns the connection on which a server said yes."""
         failures: list[DirectoryError] = []
-        for server in servers:
-            try:
-                return Person(user, self._bind(server, dn, password) or user)
-            except (DirectoryUnreachableError, DirectoryUntrustedError) as error:
-                logger.warning("%s", error)
-                failures.append(error)
+        undecided = list(servers)
+        for patience in self._rounds:
+            for server in tuple(undecided):
+                try:
+                    return await self._bind(server, patience, dn, password)
+                except DirectoryUntrustedError as error:
+                    undecided.remove(server)
+                    failures.append(error)
+                except DirectoryUnreachableError as error:
+                    failures.append(error)
+                logger.warning("%s", failures[-1])
         raise _worst(failures)
 
-    def _bind(self, server: DirectoryServer, dn: str, password: str) -> str:
-        """Binds at one server and returns the person's name as it knows it."""
-        tls = _VerifiedTls(self._context, server.name, self._count)
-        connection = self._connection(server, tls, dn, password)
-        try:
-            connection.open()
-            self._count(1)
-            bound = connection.bind()
-            _check_result(server, bound=bool(bound), code=int(connection.result["result"]))
-            return self._name(connection, dn)
-        except _LDAP3_RAISES as error:
-            raise _translate(server, tls, error) from error
-        finally:
-            connection.strategy.close()
-            if connection.socket is not None:
-                connection.socket.close()  # ldap3 leaves one that never got connected
+    async def _bind(
+        self, server: DirectoryServer, patience: Patience, dn: str, password: str
+    ) -> "_Connection":
+        """Returns a connection that is bound.
 
-    def _connection(
-        self, server: DirectoryServer, tls: "_VerifiedTls", dn: str, password: str
-    ) -> ldap3.Connection:
-        target = ldap3.Server(
-            str(server.address),
-            port=server.port,
-            use_ssl=True,
-            get_info=ldap3.NONE,
-            tls=tls,
-            connect_timeout=self._timeout_s,
-            mode=ldap3.IP_V4_ONLY,
-        )
-        return ldap3.Connection(
-            target,
-            user=dn,
-            password=password,
-            authentication=ldap3.SIMPLE,
-            auto_referrals=False,
-            read_only=True,
-            check_names=False,
-            receive_timeout=self._timeout_s,
-        )
-
-    def _name(self, connection: ldap3.Connection, dn: str) -> str:
-        """Reads the person's common name; a directory that hides it has its reasons."""
+        Raises:
+            BadCredentialsError: The server refused.
+            DirectoryUntrustedError: Its certificate is wrong.
+            DirectoryUnreachableError: It did not decide.
+        """
         try:
-            connection.search(dn, "(objectClass=*)", ldap3.BASE, attributes=["cn"])
-        except LDAPException as error:
-            logger.info("the directory does not show the name: %s", type(error).__name__)
+            connection = await _Connection.open(server, self._context, patience, self._count)
+            try:
+                answer = await connection.ask(BindRequest(_BIND_ID, dn, password), _BIND_ID)
+                self._count(1)
+                _check_bound(server, answer)
+            except BaseException:
+                connection.close()
+                raise
+        except (OSError, EOFError, WireError) as error:
+            raise _translate(server, error) from error
+        return connection
+
+
+class Admission:
+    """Somebody whom the directory has let in, while the connection is still open."""
+
+    def __init__(self, connection: "_Connection", dn: str) -> None:
+        self._connection = connection
+        self._dn = dn
+
+    async def name(self) -> str:
+        """Returns the person's common name; empty when the directory does not show it."""
+        try:
+            name = await self._connection.read(self._dn, "cn")
+        except (OSError, EOFError, WireError) as error:
+            logger.info("the directory does not show the name: %s", _words(error))
             return ""
-        self._count(1)
-        entries = connection.response or []
-        names = [value for e in entries for value in e.get("attributes", {}).get("cn", [])]
-        return str(names[0]) if names else ""
+        return name if name.isprintable() else ""
 
 
-class _VerifiedTls(ldap3.Tls):
-    """ldap3's hook for TLS, done with the boot's own context and the server's name."""
+class _Connection:
+    """TLS to one server, verified."""
 
-    def __init__(self, context: ssl.SSLContext, name: str, count: Callable[[int], None]) -> None:
-        super().__init__(validate=ssl.CERT_REQUIRED)
-        self._context = context
-        self._name = name
-        self._count = count
-        self.failure: ssl.SSLError | None = None
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, patience: Patience
+    ) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._patience = patience
 
-    def wrap_socket(self, connection: ldap3.Connection, do_handshake: bool = False) -> None:
-        """Secures the connection's socket; the handshake is always done."""
-        self._count(1)  # TCP
+    @classmethod
+    async def open(
+        cls,
+        server: DirectoryServer,
+        context: ssl.SSLContext,
+        patience: Patience,
+        count: Callable[[int], None],
+    ) -> "_Connection":
+        """Connects and checks who answers.
+
+        Raises:
+            OSError: Nobody does, or it is somebody else.
+        """
+        plain = await _connect(server, patience.connect_s)
+        count(1)
         try:
-            secure = self._context.wrap_socket(connection.socket, server_hostname=self._name)
-        except ssl.SSLError as error:
-            self.failure = error
+            reader, writer = await asyncio.open_connection(
+                sock=plain,
+                ssl=context,
+                server_hostname=server.name,
+                ssl_handshake_timeout=patience.answer_s,
+            )
+        except BaseException:
+            plain.close()
             raise
-        self._count(handshake_round_trips(secure))
-        connection.socket = secure
+        count(handshake_round_trips(writer.get_extra_info("ssl_object")))
+        return cls(reader, writer, patience)
+
+    async def ask(self, request: BindRequest | ReadRequest, message_id: int) -> Response:
+        """Returns the first answer to a request.
+
+        Raises:
+            OSError, EOFError: The connection is lost, or no whole answer comes in time.
+            WireError: The answer is none.
+        """
+        self._writer.write(bytes(request))
+        return await self._answer(message_id)
+
+    async def read(self, dn: str, attribute: str) -> str:
+        """Returns the first value of an attribute of an entry; raises as `ask` does."""
+        found = ""
+        answer = await self.ask(ReadRequest(_READ_ID, dn, (attribute,)), _READ_ID)
+        for _ in range(_MAX_ANSWERS):
+            if isinstance(answer, SearchDone):
+                return found
+            if isinstance(answer, Entry):
+                found = found or answer.first(attribute)
+            answer = await self._answer(_READ_ID)
+        raise WireError(f"more than {_MAX_ANSWERS} answers to one question")
+
+    def close(self) -> None:
+        """Says goodbye and does not wait for what the server makes of it."""
+        with contextlib.suppress(OSError):
+            self._writer.write(bytes(UnbindRequest(_UNBIND_ID)))
+        self._writer.transport.abort()
+
+    async def _answer(self, message_id: int) -> Response:
+        """Receives one message, which has to belong to that request (RFC 4511 §4.1.1.1)."""
+        async with asyncio.timeout(self._patience.answer_s):
+            response = parse_response(await self._receive())
+        if response.message_id != message_id:
+            raise WireError(f"message {response.message_id} answers nothing that was asked")
+        return response
+
+    async def _receive(self) -> bytes:
+        head = await self._reader.readexactly(2)
+        head += await self._reader.readexactly(length_octets(head))
+        return head + await self._reader.readexactly(content_length(head))
 
 
-def _check_credentials(user: str, password: str) -> None:
-    """Refuses what must not reach a directory: an empty password binds anonymously."""
+async def _connect(server: DirectoryServer, timeout_s: float) -> socket.socket:
+    """Returns a connected socket.
+
+    Raises:
+        OSError: Nobody answers in time.
+    """
+    plain = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    try:
+        async with asyncio.timeout(timeout_s):
+            address = (str(server.address), server.port)
+            await asyncio.get_running_loop().sock_connect(plain, address)
+    except BaseException:
+        plain.close()
+        raise
+    return plain
+
+
+def check_credentials(user: str, password: str) -> None:
+    """Refuses what must not reach a directory: an empty password binds anonymously.
+
+    Raises:
+        BadCredentialsError: One is empty, too long, or no text.
+    """
     if not user.strip() or not password:
         raise BadCredentialsError("user and password must not be empty", "type both")
     if max(len(user), len(password)) > MAX_CREDENTIAL or not user.isprintable():
         raise BadCredentialsError("user or password is not acceptable", "type them again")
+    try:
+        password.encode()
+    except UnicodeEncodeError:
+        raise BadCredentialsError("the password is no text", "type it again") from None
 
 
-def _check_result(server: DirectoryServer, *, bound: bool, code: int) -> None:
+def _check_bound(server: DirectoryServer, answer: Response) -> None:
+    """Goes on only after a success that answers the bind."""
+    if not isinstance(answer, BindResponse):
+        raise WireError(f"{type(answer).__name__} does not answer a bind")
+    code = answer.result.code
     if code in _SERVER_TROUBLE:
         raise DirectoryUnreachableError(f"directory {server.name}: result {code}", _REMEDY)
-    if not bound or code != _SUCCESS:
+    if code != SUCCESS:
         logger.info("directory %s refused a login with result %d", server.name, code)
         raise BadCredentialsError("user or password is wrong", "type them again")
 
 
-def _translate(server: DirectoryServer, tls: _VerifiedTls, error: Exception) -> DirectoryError:
-    if isinstance(tls.failure, ssl.SSLCertVerificationError):
-        return DirectoryUntrustedError(
-            f"directory {server.name}: {why(tls.failure)}", _TRUST_REMEDY
-        )
-    words = why(tls.failure) if tls.failure else str(error)
-    return DirectoryUnreachableError(f"directory {server.name}: {words}", _REMEDY)
+def _translate(server: DirectoryServer, error: Exception) -> DirectoryError:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return DirectoryUntrustedError(f"directory {server.name}: {why(error)}", _TRUST_REMEDY)
+    return DirectoryUnreachableError(f"directory {server.name}: {_words(error)}", _REMEDY)
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, ssl.SSLError):
+        return why(error)
+    if isinstance(error, EOFError):
+        return "it hung up"
+    return str(error) or "no answer in time"
 
 
 def _worst(failures: Sequence[DirectoryError]) -> DirectoryError:

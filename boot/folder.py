@@ -68,6 +68,11 @@ class StateFolder:
         return self.root / "log" / "boot.log"
 
     @property
+    def events(self) -> Path:
+        """What happened, for machines: one JSON object a line."""
+        return self.root / "log" / "events.jsonl"
+
+    @property
     def places(self) -> Places:
         """Where the supervisor keeps pid files and logs."""
         return Places(self.root / "run", self.root / "log")

@@ -1,65 +1,48 @@
-"""Log lines as RFC 5424 writes them, to a file and to the TSS."""
+"""The boot's log: a file, the terminal, the events among it, and the syslog server of the TSS."""
 
 import logging
-import socket
+import os
+import sys
 from collections import deque
-from datetime import UTC, datetime
+from collections.abc import Callable
 from ipaddress import IPv4Address
-from pathlib import Path
 from typing import Final
+
+from ..hal.syslog import Peer, RateLimit, Redactor, SyslogFormatter, SyslogHandler
+from .document import Document
+from .events import EventLog
+from .folder import StateFolder
+from .logfile import LogFile
 
 logger = logging.getLogger(__name__)
 
-MAX_DATAGRAM: Final = 2048
-MAX_LOG_BYTES: Final = 1_048_576
 MAX_BACKLOG: Final = 500
 """Records that wait for a syslog server; a unit that waits for days keeps the newest."""
 
-_FACILITY_LOCAL0 = 16
-_SEVERITIES = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
-_DEBUG = 7
+RATE_HZ: Final = 20.0
+"""Lines per second that a syslog server gets in the long run."""
+
+APPLICATION: Final = "boot"
+SYSLOG_KEY: Final = "application.syslog.server"
+_SECRET_WORDS = ("password", "passwd", "secret", "community", "token")
 
 
-class Rfc5424Formatter(logging.Formatter):
-    """Writes one record as one line: ``<134>1 2026-01-05T08:00:00.000Z host app pid id - text``."""
+class FileHandler(logging.Handler):
+    """Writes records to a log file of bounded size; a full medium stops nobody.
 
-    def __init__(self, host: str, application: str) -> None:
+    Args:
+        file: Where lines go.
+        formatter: What makes a line of a record.
+    """
+
+    def __init__(self, file: LogFile, formatter: logging.Formatter) -> None:
         super().__init__()
-        self._host = host
-        self._application = application
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Returns the line without its newline; control characters are made visible."""
-        moment = datetime.fromtimestamp(record.created, UTC)
-        stamp = moment.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
-        text = record.getMessage()
-        if record.exc_info:
-            text += " " + self.formatException(record.exc_info)
-        priority = _FACILITY_LOCAL0 * 8 + severity(record.levelno)
-        unit = record.name.rpartition(".")[2][:32] or "-"
-        head = f"<{priority}>1 {stamp} {self._host} {self._application} {record.process or '-'}"
-        return f"{head} {unit} - {_visible(text)}"
-
-
-class SyslogHandler(logging.Handler):
-    """Sends every record to a syslog server over UDP (RFC 5426); never waits, never raises."""
-
-    def __init__(self, address: tuple[str, int]) -> None:
-        super().__init__()
-        self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-        self._address = address
+        self._file = file
+        self.setFormatter(formatter)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Sends one record, or drops it when the network will not take it."""
-        try:
-            self._udp.sendto(self.format(record).encode()[:MAX_DATAGRAM], self._address)
-        except OSError:
-            return
-
-    def close(self) -> None:
-        """Closes the socket."""
-        self._udp.close()
-        super().close()
+        """Writes one record."""
+        self._file.append(self.format(record))
 
 
 class Backlog(logging.Handler):
@@ -84,12 +67,16 @@ class Syslog:
 
     Args:
         host: What the unit calls itself there.
+        redactor: Takes secrets out.
+        monotonic: Seconds of a clock that never jumps, for the rate limit.
     """
 
-    def __init__(self, host: str) -> None:
-        self._host = host
+    def __init__(self, host: str, redactor: Redactor, monotonic: Callable[[], float]) -> None:
+        self._formatter = formatter(host, redactor)
+        self._monotonic = monotonic
         self._log = logging.getLogger("openturret")
         self._backlog = Backlog()
+        self._handler: SyslogHandler | None = None
 
     def open(self) -> None:
         """Begins to keep what is logged."""
@@ -101,17 +88,57 @@ class Syslog:
         Args:
             server: ``address:port`` as the configuration has it.
         """
-        self._log.removeHandler(self._backlog)
+        self.close()
         if not server:
             return
         try:
-            handler = SyslogHandler(syslog_address(str(server)))
+            address = syslog_address(str(server))
         except ValueError as error:
-            logger.error("application.syslog.server: %s", error)  # noqa: TRY400
+            logger.error("%s: %s", SYSLOG_KEY, error)  # noqa: TRY400
             return
-        handler.setFormatter(Rfc5424Formatter(self._host, "boot"))
-        self._backlog.pass_on(handler)
-        self._log.addHandler(handler)
+        limit = RateLimit(RATE_HZ, MAX_BACKLOG, self._monotonic)
+        self._handler = SyslogHandler(Peer(address), limit)
+        self._handler.setFormatter(self._formatter)
+        self._backlog.pass_on(self._handler)
+        self._log.addHandler(self._handler)
+
+    def close(self) -> None:
+        """Stops to keep and to send."""
+        self._log.removeHandler(self._backlog)
+        if self._handler is not None:
+            self._log.removeHandler(self._handler)
+            self._handler.close()
+            self._handler = None
+
+
+def formatter(host: str, redactor: Redactor) -> SyslogFormatter:
+    """Returns what makes RFC 5424 lines of the boot's records."""
+    return SyslogFormatter(host, APPLICATION, process=os.getpid(), redactor=redactor)
+
+
+def start_log(folder: StateFolder, host: str, redactor: Redactor, *, verbose: bool) -> None:
+    """Sends the log to the terminal, to ``log/boot.log`` and its events to ``log/events.jsonl``.
+
+    Args:
+        folder: The unit's state folder.
+        host: What the unit calls itself.
+        redactor: Takes secrets out.
+        verbose: Also what debugging needs.
+    """
+    log = logging.getLogger("openturret")
+    log.setLevel(logging.DEBUG if verbose else logging.INFO)
+    terminal = logging.StreamHandler(sys.stderr)
+    terminal.setFormatter(formatter(host, redactor))
+    log.addHandler(terminal)
+    log.addHandler(FileHandler(LogFile(folder.log), formatter(host, redactor)))
+    log.addHandler(EventLog(folder.events, redactor))
+
+
+def learn_secrets(configuration: Document, redactor: Redactor) -> None:
+    """Makes known what a log must never show: the values of keys that sound like a secret."""
+    for key, value in configuration.values.items():
+        if isinstance(value, str) and any(word in key.lower() for word in _SECRET_WORDS):
+            redactor.learn(value)
 
 
 def syslog_address(text: str) -> tuple[str, int]:
@@ -126,27 +153,3 @@ def syslog_address(text: str) -> tuple[str, int]:
     if not (port.isascii() and port.isdecimal() and 0 < int(port) < 65_536):
         raise ValueError(f"{text!r} is not address:port")
     return str(IPv4Address(host)), int(port)
-
-
-def log_to_file(path: Path, formatter: logging.Formatter) -> logging.Handler:
-    """Sends the boot's log to a file, keeping one older file when it has grown."""
-    rotate(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(path, encoding="utf-8")
-    handler.setFormatter(formatter)
-    return handler
-
-
-def rotate(path: Path, max_bytes: int = MAX_LOG_BYTES) -> None:
-    """Moves a log that has grown to ``<name>.1``."""
-    if path.is_file() and path.stat().st_size > max_bytes:
-        path.replace(path.with_name(path.name + ".1"))
-
-
-def severity(level: int) -> int:
-    """Returns the syslog severity of a logging level (RFC 5424 §6.2.1)."""
-    return next((number for floor, number in _SEVERITIES if level >= floor), _DEBUG)
-
-
-def _visible(text: str) -> str:
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

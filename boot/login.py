@@ -1,13 +1,15 @@
 """Who works at this unit: logs a person in, keeps the profile, logs the person out."""
 
 import asyncio
+import contextlib
 import logging
 import re
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
 
 from .cache import read_bounded, remove, write_atomically
-from .directory import Directory, DirectoryServer, Person, host_and_port
+from .directory import Admission, Directory, DirectoryServer, Person, host_and_port
 from .dns import Resolver
 from .document import MAX_BYTES, Document
 from .errors import (
@@ -60,11 +62,13 @@ class Logins:
         if not _USER.fullmatch(user):
             raise BadCredentialsError("user or password is wrong", "type them again")
         async with self._lock:
-            person = await self._bind(user, password, configuration, resolver)
-            profile = await self._profile(user, resolver)
+            async with self._admit(user, password, configuration, resolver) as admission:
+                name, profile = await asyncio.gather(
+                    admission.name(), self._profile(user, resolver)
+                )
             write_atomically(self.current, profile)
         logger.info("%s is logged in", user)
-        return person, self.current
+        return Person(user, name or user), self.current
 
     def logout(self) -> None:
         """Takes the profile in force away."""
@@ -72,20 +76,24 @@ class Logins:
         self._status.clear_alarm(_PROFILE_ALARM)
         logger.info("nobody is logged in")
 
-    async def _bind(
+    @contextlib.asynccontextmanager
+    async def _admit(
         self, user: str, password: str, configuration: Document, resolver: Resolver
-    ) -> Person:
+    ) -> AsyncIterator[Admission]:
         self._status.reset(["login"])
-        with self._status.step("login") as step:
-            directory = Directory(
-                trusting(self._identity),
-                dn_template=configuration.text(DN_KEY, DEFAULT_DN),
-                count=step.count,
-            )
-            servers = await _locate(configuration.texts(SERVERS_KEY), resolver)
-            person = await asyncio.to_thread(directory.login, servers, user, password)
-            step.detail = user
-            return person
+        async with contextlib.AsyncExitStack() as stack:
+            with self._status.step("login") as step:
+                directory = Directory(
+                    trusting(self._identity),
+                    dn_template=configuration.text(DN_KEY, DEFAULT_DN),
+                    count=step.count,
+                )
+                servers = await _locate(configuration.texts(SERVERS_KEY), resolver)
+                admission = await stack.enter_async_context(
+                    directory.login(servers, user, password)
+                )
+                step.detail = user
+            yield admission
 
     async def _profile(self, user: str, resolver: Resolver) -> bytes:
         """Returns the profile from the TSS, or the kept one when no TSS gives a better."""

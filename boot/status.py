@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from ..hal.clock import Clock
+from ..hal.syslog import Redactor
 from .cache import write_atomically
 from .errors import BootError
+from .events import Event
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +44,11 @@ class Stage:
         started: Seconds since 1970.
         duration_s: Final once the stage is done or failed.
         round_trips: Messages of ours that had to be answered.
+        code: Why it failed, or is still in trouble, for machines.
+        error: The same for people.
+        remedy: What they can do about it.
+        server: Which server it deals with.
+        file: Which file.
         detail: The one thing worth reading: an address, a version, an attempt.
     """
 
@@ -51,8 +58,11 @@ class Stage:
     started: float | None = None
     duration_s: float | None = None
     round_trips: int = 0
+    code: str | None = None
     error: str | None = None
     remedy: str | None = None
+    server: str = ""
+    file: str = ""
     detail: str = ""
     _begun: float = 0.0
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -64,15 +74,27 @@ class Stage:
 
     def begin(self, detail: str = "") -> None:
         """Starts the stage, or goes on with it: time and round trips add up."""
-        self.state, self.detail, self.error, self.remedy = "running", detail, None, None
+        self.state, self.detail = "running", detail
+        self.absolve()
         self.started = self.started or self.clock.unix()
         self._begun = self.clock.monotonic()
 
     def reset(self) -> None:
         """Forgets an earlier attempt."""
-        self.state, self.detail, self.error, self.remedy = "waiting", "", None, None
+        self.state, self.detail, self.server, self.file = "waiting", "", "", ""
+        self.absolve()
         self.started = self.duration_s = None
         self.round_trips = 0
+
+    def blame(self, error: BootError) -> None:
+        """Says what is wrong, and where if the raiser did not know it."""
+        error.at(server=self.server, file=self.file)
+        self.code, self.error, self.remedy = error.code, str(error), error.remedy
+        self.server, self.file = error.server, error.file
+
+    def absolve(self) -> None:
+        """Says that nothing is wrong any more."""
+        self.code = self.error = self.remedy = None
 
     def finish(self, state: StageState, duration_s: float | None = None) -> None:
         """Ends the stage as done or failed.
@@ -96,8 +118,11 @@ class Stage:
             "started": self.started,
             "duration_s": None if duration is None else round(duration, 4),
             "round_trips": self.round_trips,
+            "code": self.code,
             "error": self.error,
             "remedy": self.remedy,
+            "server": self.server,
+            "file": self.file,
             "detail": self.detail,
         }
 
@@ -122,15 +147,34 @@ class Alarm:
 
 
 class StatusBoard:
-    """All stages and alarms of a unit, written to a file and the log on every change."""
+    """All stages and alarms of a unit; every change goes to a file, the log and the event log.
 
-    def __init__(self, path: Path, clock: Clock, facts: Mapping[str, object]) -> None:
+    Args:
+        path: ``status.json``.
+        clock: Tells the time.
+        facts: What else is shown, such as the serial number.
+        redactor: Takes secrets out of what is shown.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        clock: Clock,
+        facts: Mapping[str, object],
+        redactor: Redactor | None = None,
+    ) -> None:
         self._path = path
         self._clock = clock
         self._facts = dict(facts)
+        self._redactor = redactor or Redactor()
         self._stages = {name: Stage(name, clock) for name in SEQUENCE}
         self._alarms: dict[str, Alarm] = {}
         self._current = "starting"
+
+    @property
+    def current(self) -> str:
+        """The stage that the boot is in, ``running`` or ``safe mode``."""
+        return self._current
 
     def stage(self, name: str) -> Stage:
         """Returns a stage, appending it when it is not one of the fixed sequence."""
@@ -140,19 +184,27 @@ class StatusBoard:
         """Returns what a client of that stage calls per round trip."""
         return self.stage(name).count
 
+    # ------------------------------------------------------------ stages
+
     def begin(self, name: str, detail: str = "") -> None:
         """Says that a stage has started."""
         if self._current != RUNNING:
             self._current = name
         self.stage(name).begin(detail)
-        logger.info("%s: started %s", name, detail)
-        self._save()
+        self._tell(logging.INFO, Event("started", name, detail), "%s: started %s", name, detail)
 
     @contextlib.contextmanager
-    def step(self, name: str) -> Iterator[Stage]:
-        """Runs a stage: done at the end of the block, failed when it raises a BootError."""
+    def step(self, name: str, *, server: str = "", file: str = "") -> Iterator[Stage]:
+        """Runs a stage: done at the end of the block, failed when it raises a BootError.
+
+        Args:
+            name: The stage.
+            server: Whom it deals with; an error that names no server is told of this one.
+            file: What it deals with, likewise.
+        """
         self.begin(name)
         stage = self.stage(name)
+        stage.server, stage.file = server, file
         try:
             yield stage
         except BootError as error:
@@ -168,32 +220,34 @@ class StatusBoard:
     def note(self, name: str, detail: str) -> None:
         """Says how a running stage gets on."""
         self.stage(name).detail = detail
-        logger.info("%s: %s", name, detail)
-        self._save()
+        self._tell(logging.INFO, Event("noted", name, detail), "%s: %s", name, detail)
 
     def done(self, name: str, detail: str = "") -> None:
         """Says that a stage has reached its end."""
         stage = self.stage(name)
-        stage.detail, stage.error, stage.remedy = detail or stage.detail, None, None
+        stage.detail = detail or stage.detail
+        stage.absolve()
         stage.finish("done")
-        logger.info("%s: done in %.3f s, %d round trips, %s", name, stage.duration_s or 0.0,
-                    stage.round_trips, stage.detail)  # fmt: skip
-        self._save()
+        event = Event("done", name, stage.detail, stage.duration_s, stage.round_trips,
+                      server=stage.server, file=stage.file)  # fmt: skip
+        self._tell(logging.INFO, event, "%s: done in %.3f s, %d round trips, %s", name,
+                   stage.duration_s or 0.0, stage.round_trips, stage.detail)  # fmt: skip
 
     def fail(self, name: str, error: BootError) -> None:
         """Says why a stage ended early and what can be done."""
         stage = self.stage(name)
-        stage.error, stage.remedy = str(error), error.remedy or None
+        stage.blame(error)
         stage.finish("failed")
-        logger.error("%s: failed: %s; %s", name, error, error.remedy)
-        self._save()
+        event = Event.of("failed", name, error)
+        self._tell(logging.ERROR, event, "%s: failed: %s; %s", name, error, error.remedy)
 
     def trouble(self, name: str, error: BootError, detail: str) -> None:
         """Says why a stage is still running and when it tries again."""
         stage = self.stage(name)
-        stage.error, stage.remedy, stage.detail = str(error), error.remedy or None, detail
-        logger.warning("%s: %s; %s", name, error, detail)
-        self._save()
+        stage.blame(error)
+        stage.detail = detail
+        event = Event.of("trouble", name, error, detail)
+        self._tell(logging.WARNING, event, "%s: %s; %s", name, error, detail)
 
     def report(self, name: str, state: str, detail: str, duration_s: float | None) -> None:
         """Takes over what another process says about its own stage.
@@ -210,31 +264,34 @@ class StatusBoard:
             stage.finish(_STATES[state], duration_s)
         stage.detail = detail
         stage.error = detail if state == "failed" else None
-        logger.info("%s: %s %s", name, state, detail)
-        self._save()
+        event = Event(state, name, detail, stage.duration_s)
+        self._tell(logging.INFO, event, "%s: %s %s", name, state, detail)
+
+    # ------------------------------------------------------------ the boot as a whole
 
     def starting(self) -> None:
         """Says that a new boot has begun: what an earlier one left in the file is over."""
-        self._save()
+        self._tell(logging.INFO, Event("agent started"), "the boot agent starts")
 
     def running(self) -> None:
         """Says that the boot is over and the unit runs."""
         self._current = RUNNING
-        logger.info("running")
-        self._save()
+        self._tell(logging.INFO, Event("running"), "running")
+
+    # ------------------------------------------------------------ alarms and facts
 
     def raise_alarm(self, code: str, message: str, remedy: str) -> None:
         """Shows an alarm until it is cleared; repeating it keeps its first time."""
         since = self._alarms[code].since if code in self._alarms else self._clock.unix()
         self._alarms[code] = Alarm(code, message, remedy, since)
-        logger.warning("alarm %s: %s; %s", code, message, remedy)
-        self._save()
+        event = Event("alarm raised", code=code, message=message, remedy=remedy)
+        self._tell(logging.WARNING, event, "alarm %s: %s; %s", code, message, remedy)
 
     def clear_alarm(self, code: str) -> None:
         """Takes an alarm away, if it is there."""
         if self._alarms.pop(code, None) is not None:
-            logger.info("alarm %s cleared", code)
-            self._save()
+            event = Event("alarm cleared", code=code)
+            self._tell(logging.INFO, event, "alarm %s cleared", code)
 
     def learn(self, **facts: object) -> None:
         """Adds facts such as ``firmware_version`` or ``config_version``."""
@@ -245,14 +302,22 @@ class StatusBoard:
         """Returns everything, as the control socket and status.json show it."""
         return {
             "stage": self._current,
-            "stages": [stage.as_json() for stage in self._stages.values()],
-            "alarms": [alarm.as_json() for alarm in self._alarms.values()],
+            "stages": [self._cleaned(stage.as_json()) for stage in self._stages.values()],
+            "alarms": [self._cleaned(alarm.as_json()) for alarm in self._alarms.values()],
             **self._facts,
         }
+
+    def _cleaned(self, shown: Mapping[str, object]) -> dict[str, object]:
+        clean = self._redactor.clean
+        return {key: clean(each) if isinstance(each, str) else each for key, each in shown.items()}
+
+    def _tell(self, level: int, event: Event, text: str, *values: object) -> None:
+        logger.log(level, text, *values, extra=event.extra())
+        self._save()
 
     def _save(self) -> None:
         data = json.dumps(self.as_json(), indent=1).encode()
         try:
             write_atomically(self._path, data, durable=False)
-        except OSError:
-            logger.exception("status not written")
+        except OSError as error:
+            logger.warning("status.json is not written: %s", error)

@@ -21,7 +21,7 @@ from ..hal.backoff import Backoff
 from ..hal.clock import Clock
 from .cache import read_bounded, write_atomically
 from .errors import ServiceError
-from .log import rotate
+from .logfile import rotate
 
 logger = logging.getLogger(__name__)
 

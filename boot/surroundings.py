@@ -3,10 +3,11 @@
 import os
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..hal.backoff import Backoff
 from ..hal.clock import Clock
+from ..hal.syslog import Redactor
 from .dhcp import Timing
 from .interface import Interface
 from .link import Ports
@@ -25,6 +26,7 @@ class Surroundings:
         dhcp: How patient the DHCP client is.
         retry: Delays between attempts at the interface and at the TSS.
         restart: Delays between repeated deaths of a service.
+        redactor: Takes secrets out of whatever is written or shown.
     """
 
     interface: Interface
@@ -35,6 +37,7 @@ class Surroundings:
     dhcp: Timing
     retry: Backoff
     restart: Backoff
+    redactor: Redactor = field(default_factory=Redactor)
 
 
 def surroundings(

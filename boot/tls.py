@@ -18,7 +18,7 @@ def client_context(ca: Path) -> ssl.SSLContext:
     return context
 
 
-def handshake_round_trips(connection: ssl.SSLSocket) -> int:
+def handshake_round_trips(connection: ssl.SSLSocket | ssl.SSLObject) -> int:
     """Returns what the handshake cost: 1 with TLS 1.3 or a resumed session, else 2."""
     return 1 if connection.version() == "TLSv1.3" or connection.session_reused else 2
 

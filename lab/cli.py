@@ -51,7 +51,7 @@ _COMMANDS: Final = (
         "dev",
         "a whole trading floor on this machine: boots a turret, calls, kills, listens",
         "turret demo --stay",
-        needs=("ldap3", "pjsua2"),
+        needs=("pjsua2",),
     ),
     Command(
         "bench",
@@ -143,7 +143,6 @@ _EXTRAS: Final = MappingProxyType(
     {
         "aiohttp": "unit",
         "cryptography": "unit",
-        "ldap3": "unit",
         "pjsua2": "unit",
         "tuf": "unit",
         "securesystemslib": "unit",

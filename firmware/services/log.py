@@ -7,7 +7,14 @@ import os
 import time
 from typing import Final, TextIO
 
-from .syslog import CleanFormatter, RateLimit, Redactor, SyslogFormatter, SyslogHandler, connect
+from ...hal.syslog import (
+    CleanFormatter,
+    RateLimit,
+    Redactor,
+    SyslogFormatter,
+    SyslogHandler,
+    connect,
+)
 
 logger = logging.getLogger(__name__)
 

@@ -437,7 +437,7 @@ async def test_a_person_logs_in_and_out(world: World) -> None:
     profile = world.state / "profile" / "current.yaml"
     assert profile.read_bytes() == b"profile.user.name: Alice\n"
     status = await world.status()
-    assert stage(status, "login")["round_trips"] == 4, "TCP, TLS, bind, search"
+    assert stage(status, "login")["round_trips"] == 3, "TCP, TLS, bind"
     assert stage(status, "profile")["state"] == "done"
     await ask(socket, "logout")
     assert not profile.exists()

@@ -1,17 +1,23 @@
 """The directory client against a TLS server of the test's own that says what it is told."""
 
+import asyncio
 import socket
 import ssl
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
 
-from openturret.boot.directory import Directory, DirectoryServer, host_and_port
+from openturret.boot.directory import (
+    Directory,
+    DirectoryServer,
+    Patience,
+    Person,
+    host_and_port,
+)
 from openturret.boot.errors import (
     BadCredentialsError,
     DirectoryError,
@@ -19,206 +25,283 @@ from openturret.boot.errors import (
     DirectoryUntrustedError,
 )
 from openturret.boot.tls import client_context
+from openturret.boot.wire.ldap import (
+    BindRequest,
+    BindResponse,
+    Entry,
+    ReadRequest,
+    Reference,
+    Response,
+    Result,
+    SearchDone,
+)
 from openturret.lab.certificates import Authority
-
-pytestmark = pytest.mark.slow
 
 NAME = "ldap.turret.example"
 TEMPLATE = "uid={user},ou=people,dc=turret,dc=example"
+ALICE = "uid=alice,ou=people,dc=turret,dc=example"
 HOST = IPv4Address("127.0.0.1")
+HASTY = (Patience(1, 1), Patience(1, 1))
+
+Say = Callable[[int], Sequence[Response]]
+"""Makes the answers to the n-th request of a connection."""
 
 
-Answer = Callable[[bytes], bytes]
-"""Makes the answer to a request."""
+def result(code: int, *referrals: str) -> Say:
+    return lambda _: [BindResponse(1, Result(code, referrals=referrals))]
 
 
-def bind_response(code: int, *, referral: bytes = b"") -> Answer:
-    """Makes a BindResponse with the message id of the request (RFC 4511 §4.2.2)."""
-    more = b"\xa3" + bytes([len(referral) + 2]) + b"\x04" + bytes([len(referral)]) + referral
-    body = b"\x0a\x01" + bytes([code]) + b"\x04\x00\x04\x00" + (more if referral else b"")
-    operation = b"\x61" + bytes([len(body)]) + body
-
-    def answer(request: bytes) -> bytes:
-        number = request[2 : 4 + request[3]]
-        return b"\x30" + bytes([len(number) + len(operation)]) + number + operation
-
-    return answer
+def welcome(*answers: Response) -> Say:
+    """Says yes to the bind and then these."""
+    bound: list[Response] = [BindResponse(1, Result(0))]
+    return lambda number: [bound, answers][number]
 
 
 class Ldaps:
-    """Accepts clients, says one thing to each, and keeps what it heard."""
+    """Says something to every request and keeps what it heard, connection by connection."""
 
-    def __init__(self, context: ssl.SSLContext, answer: Answer) -> None:
-        self._listener = socket.create_server((str(HOST), 0))
-        self._context = context
-        self._answer = answer
-        self.heard: list[bytes] = []
-        self._thread = threading.Thread(target=self._serve)
-        self._thread.start()
+    def __init__(self, say: Say) -> None:
+        self._say = say
+        self.heard: list[list[bytes]] = []
+        self.port = 0
 
     def server(self, name: str = NAME) -> DirectoryServer:
-        return DirectoryServer(name, HOST, self._listener.getsockname()[1])
+        return DirectoryServer(name, HOST, self.port)
 
-    def close(self) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        self._thread.join()
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            client.settimeout(5)
-            with client:
-                self._talk(client)
-
-    def _talk(self, client: socket.socket) -> None:
+    async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        requests: list[bytes] = []
+        self.heard.append(requests)
         try:
-            with self._context.wrap_socket(client, server_side=True) as secure:
-                self.heard.append(secure.recv(4096))
-                secure.sendall(self._answer(self.heard[-1]))
-                secure.recv(4096)
-        except OSError:
-            return
+            while request := await reader.read(4096):
+                requests.append(request)
+                for answer in self._say(len(requests) - 1):
+                    writer.write(bytes(answer))
+        except (OSError, IndexError):
+            pass
+        finally:
+            writer.transport.abort()
 
 
-@contextmanager
-def ldaps(certificate: Path, answer: Answer) -> Iterator[Ldaps]:
+@asynccontextmanager
+async def ldaps(certificate: Path, say: Say) -> AsyncIterator[Ldaps]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
-    server = Ldaps(context, answer)
-    try:
-        yield server
-    finally:
-        server.close()
+    ldaps = Ldaps(say)
+    async with await asyncio.start_server(ldaps.talk, str(HOST), 0, ssl=context) as server:
+        ldaps.port = server.sockets[0].getsockname()[1]
+        yield ldaps
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def certificate(authority: Authority) -> Path:
     return authority.issue("ldap-unit", [NAME]).both
 
 
-def directory(authority: Authority) -> Directory:
-    return Directory(
-        client_context(authority.path), dn_template=TEMPLATE, count=lambda _: None, timeout_s=1
+class Trips:
+    """Counts round trips."""
+
+    def __init__(self) -> None:
+        self.total = 0
+
+    def __call__(self, round_trips: int) -> None:
+        self.total += round_trips
+
+
+async def log_in(
+    authority: Authority,
+    servers: Sequence[DirectoryServer],
+    user: str = "alice",
+    password: str = "correct horse",
+    trips: Trips | None = None,
+) -> Person:
+    directory = Directory(
+        client_context(authority.path), dn_template=TEMPLATE, count=trips or Trips(), rounds=HASTY
     )
+    async with directory.login(servers, user, password) as admission:
+        return Person(user, await admission.name())
 
 
-def test_a_refusal_is_final_and_the_next_server_is_not_asked(
+async def test_a_login_asks_for_a_bind_and_then_for_the_name(
     authority: Authority, certificate: Path
 ) -> None:
-    with (
-        ldaps(certificate, bind_response(49)) as first,
-        ldaps(certificate, bind_response(0)) as second,
-        pytest.raises(BadCredentialsError, match="wrong"),
-    ):
-        directory(authority).login([first.server(), second.server()], "alice", "guess")
+    found = Entry(2, ALICE, (("cn", (b"Alice Martin",)),))
+    trips = Trips()
+    async with ldaps(certificate, welcome(found, SearchDone(2, Result(0)))) as server:
+        assert await log_in(authority, [server.server()], trips=trips) == Person(
+            "alice", "Alice Martin"
+        )
+    bind, read = bytes(BindRequest(1, ALICE, "correct horse")), ReadRequest(2, ALICE, ("cn",))
+    assert server.heard[0][:2] == [bind, bytes(read)]
+    assert trips.total == 3, "TCP, TLS, bind; nobody waits for the name"
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        [SearchDone(2, Result(50))],
+        [SearchDone(2, Result(10, referrals=("ldap://127.0.0.1:1/",)))],
+        [Reference(2, ("ldap://127.0.0.1:1/",)), SearchDone(2, Result(0))],
+        [Entry(2, ALICE), SearchDone(2, Result(0))],
+        [Entry(2, ALICE, (("cn", (b"\x1b[2J",)),)), SearchDone(2, Result(0))],
+        [BindResponse(2, Result(0))] * 9,
+        [SearchDone(3, Result(0))],
+    ],
+)
+async def test_a_name_that_is_not_shown_stops_no_login(
+    authority: Authority, certificate: Path, answers: list[Response]
+) -> None:
+    async with ldaps(certificate, welcome(*answers)) as server:
+        assert (await log_in(authority, [server.server()])).name == ""
+
+
+async def test_a_refusal_is_final_and_the_next_server_is_not_asked(
+    authority: Authority, certificate: Path
+) -> None:
+    async with ldaps(certificate, result(49)) as first, ldaps(certificate, result(0)) as second:
+        with pytest.raises(BadCredentialsError, match="wrong"):
+            await log_in(authority, [first.server(), second.server()])
+    assert len(first.heard) == 1
     assert second.heard == []
 
 
-@pytest.mark.parametrize("code", [1, 2, 7, 8, 14, 19, 32, 34, 48, 49, 50, 53])
-def test_every_result_but_success_logs_nobody_in(
+@pytest.mark.parametrize("code", [1, 2, 7, 8, 10, 14, 19, 32, 34, 48, 49, 50, 53])
+async def test_every_result_but_success_logs_nobody_in(
     authority: Authority, certificate: Path, code: int
 ) -> None:
-    with ldaps(certificate, bind_response(code)) as server, pytest.raises(BadCredentialsError):
-        directory(authority).login([server.server()], "alice", "correct horse")
+    async with ldaps(certificate, result(code)) as server:
+        with pytest.raises(BadCredentialsError):
+            await log_in(authority, [server.server()])
+    assert len(server.heard) == 1
 
 
 @pytest.mark.parametrize("code", [51, 52, 80])
-def test_a_server_in_trouble_is_passed_over(
+async def test_a_server_in_trouble_is_passed_over(
     authority: Authority, certificate: Path, code: int
 ) -> None:
-    with (
-        ldaps(certificate, bind_response(code)) as troubled,
-        ldaps(certificate, bind_response(0)) as good,
+    async with (
+        ldaps(certificate, result(code)) as troubled,
+        ldaps(certificate, welcome(SearchDone(2, Result(0)))) as good,
     ):
-        person = directory(authority).login([troubled.server(), good.server()], "alice", "x")
-    assert person.user == "alice"
+        assert (await log_in(authority, [troubled.server(), good.server()])).user == "alice"
+    assert len(troubled.heard) == 1
 
 
-def test_a_referral_is_not_followed(authority: Authority, certificate: Path) -> None:
-    with ldaps(certificate, bind_response(0)) as elsewhere:
-        url = f"ldap://127.0.0.1:{elsewhere.server().port}/".encode()
-        with (
-            ldaps(certificate, bind_response(10, referral=url)) as server,
-            pytest.raises(DirectoryError),
-        ):
-            directory(authority).login([server.server()], "alice", "x")
+async def test_a_connection_lost_in_the_middle_is_opened_anew_once(
+    authority: Authority, certificate: Path
+) -> None:
+    lost: list[int] = []
+
+    def once(number: int) -> Sequence[Response]:
+        if not lost:
+            lost.append(number)
+            raise OSError("the server dies when it has the bind")
+        return welcome(SearchDone(2, Result(0)))(number)
+
+    async with ldaps(certificate, once) as server:
+        assert (await log_in(authority, [server.server()])).user == "alice"
+    assert len(server.heard) == 2
+
+
+async def test_a_connection_lost_again_lets_nobody_in(
+    authority: Authority, certificate: Path
+) -> None:
+    async with ldaps(certificate, lambda number: [][number]) as server:
+        with pytest.raises(DirectoryUnreachableError, match="hung up"):
+            await log_in(authority, [server.server()])
+    assert len(server.heard) == 2
+
+
+async def test_a_referral_is_not_followed(authority: Authority, certificate: Path) -> None:
+    async with ldaps(certificate, result(0)) as elsewhere:
+        url = f"ldaps://127.0.0.1:{elsewhere.port}/"
+        async with ldaps(certificate, result(10, url)) as server:
+            with pytest.raises(BadCredentialsError):
+                await log_in(authority, [server.server()])
     assert elsewhere.heard == []
 
 
 @pytest.mark.parametrize(
-    "garbage", [b"", b"\0", b"garbage\r\n", b"\x30\x84\xff\xff\xff\xff", b"\x30\x03\2\1\1"]
-)
-def test_garbage_logs_nobody_in(authority: Authority, certificate: Path, garbage: bytes) -> None:
-    with ldaps(certificate, lambda _: garbage) as server, pytest.raises(DirectoryError):
-        directory(authority).login([server.server()], "alice", "x")
-
-
-@pytest.mark.parametrize(
     ("user", "password"),
-    [("alice", ""), ("", "x"), ("  ", "x"), ("a\0b", "x"), ("a\nb", "x"), ("a" * 300, "x")],
-)
-def test_empty_and_strange_credentials_never_reach_a_server(
+    [("alice", ""), ("", "x"), ("  ", "x"), ("a\0b", "x"), ("a\nb", "x"), ("a" * 300, "x"),
+     ("alice", "x" * 300), ("alice", "\ud800"), ("\ud800", "x")],
+)  # fmt: skip
+async def test_empty_and_strange_credentials_never_reach_a_server(
     authority: Authority, certificate: Path, user: str, password: str
 ) -> None:
-    with ldaps(certificate, bind_response(0)) as server, pytest.raises(BadCredentialsError):
-        directory(authority).login([server.server()], user, password)
+    async with ldaps(certificate, result(0)) as server:
+        with pytest.raises(BadCredentialsError):
+            await log_in(authority, [server.server()], user, password)
     assert server.heard == []
 
 
-@pytest.mark.parametrize(
-    ("user", "escaped"),
-    [
-        ("a,ou=admins", rb"uid=a\,ou\=admins,ou=people"),
-        ("a+cn=x", rb"uid=a\+cn\=x,ou=people"),
-        ('"a"', rb"uid=\"a\",ou=people"),
-        ("#a", rb"uid=\#a,ou=people"),
-    ],
-)
-def test_a_user_name_cannot_leave_its_place(
-    authority: Authority, certificate: Path, user: str, escaped: bytes
-) -> None:
-    with ldaps(certificate, bind_response(49)) as server, pytest.raises(BadCredentialsError):
-        directory(authority).login([server.server()], user, "x")
-    assert escaped in server.heard[0]
+async def test_a_user_name_cannot_leave_its_place(authority: Authority, certificate: Path) -> None:
+    async with ldaps(certificate, result(49)) as server:
+        with pytest.raises(BadCredentialsError):
+            await log_in(authority, [server.server()], "a,ou=admins")
+    assert rb"uid=a\,ou\=admins,ou=people" in server.heard[0][0]
 
 
-def test_wrong_certificates_get_no_password(authority: Authority, tmp_path: Path) -> None:
+def test_a_template_without_a_place_for_the_user_is_refused(authority: Authority) -> None:
+    with pytest.raises(DirectoryError, match=r"no \{user\}") as caught:
+        Directory(client_context(authority.path), dn_template="cn=admin", count=Trips())
+    assert "application.directory.user.dn" in caught.value.remedy
+
+
+async def test_wrong_certificates_get_no_password(authority: Authority, tmp_path: Path) -> None:
     mallory = Authority(tmp_path / "mallory", now=datetime.now(UTC), name="Mallory")
     cases = [
         mallory.issue("ldap", [NAME]).both,
         authority.issue("other", ["other.turret.example"]).both,
         authority.issue_expired("old-ldap", [NAME]).both,
     ]
-    for certificate in cases:
-        with (
-            ldaps(certificate, bind_response(0)) as server,
-            pytest.raises(DirectoryUntrustedError),
-        ):
-            directory(authority).login([server.server()], "alice", "canary-secret")
-        assert server.heard == []
+    for wrong in cases:
+        async with ldaps(wrong, result(0)) as server:
+            with pytest.raises(DirectoryUntrustedError):
+                await log_in(authority, [server.server()], password="canary-secret")
+        assert not any(server.heard)
 
 
-def test_an_untrusted_server_is_passed_over(authority: Authority, certificate: Path) -> None:
+async def test_an_untrusted_server_is_passed_over_and_not_asked_again(
+    authority: Authority, certificate: Path
+) -> None:
     wrong = authority.issue("other2", ["other.turret.example"]).both
-    with (
-        ldaps(wrong, bind_response(0)) as untrusted,
-        ldaps(certificate, bind_response(0)) as good,
-    ):
-        directory(authority).login([untrusted.server(), good.server()], "alice", "x")
-    assert len(good.heard) == 1
+    async with ldaps(wrong, result(0)) as untrusted, ldaps(certificate, result(52)) as troubled:
+        with pytest.raises(DirectoryUntrustedError):
+            await log_in(authority, [untrusted.server(), troubled.server()])
+    assert not any(untrusted.heard)
+    assert len(troubled.heard) == 2
 
 
-def test_nobody_there_is_unreachable(authority: Authority) -> None:
+async def test_nobody_there_is_unreachable(authority: Authority) -> None:
     with socket.create_server((str(HOST), 0)) as closed:
         port = closed.getsockname()[1]
     with pytest.raises(DirectoryUnreachableError):
-        directory(authority).login([DirectoryServer(NAME, HOST, port)], "alice", "x")
-    with pytest.raises(DirectoryUnreachableError):
-        directory(authority).login([], "alice", "x")
+        await log_in(authority, [DirectoryServer(NAME, HOST, port)])
+    with pytest.raises(DirectoryUnreachableError, match="no directory is known"):
+        await log_in(authority, [])
+
+
+async def test_a_silent_server_costs_its_patience_and_no_more(
+    authority: Authority, certificate: Path
+) -> None:
+    directory = Directory(
+        client_context(authority.path), dn_template=TEMPLATE, count=Trips(),
+        rounds=[Patience(1, 0.05)], login_s=5,
+    )  # fmt: skip
+    async with ldaps(certificate, lambda _: []) as silent:
+        with pytest.raises(DirectoryUnreachableError, match="in time"):
+            async with directory.login([silent.server()], "alice", "x"):
+                pass
+
+
+async def test_all_servers_together_have_a_limit(authority: Authority, certificate: Path) -> None:
+    directory = Directory(
+        client_context(authority.path), dn_template=TEMPLATE, count=Trips(), login_s=0.05
+    )
+    async with ldaps(certificate, lambda _: []) as silent:
+        with pytest.raises(DirectoryUnreachableError, match="too long"):
+            async with directory.login([silent.server()] * 50, "alice", "x"):
+                pass
 
 
 def test_only_ldaps_urls_are_accepted() -> None:

@@ -1,4 +1,5 @@
 import json
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -6,6 +7,7 @@ import pytest
 
 from openturret.boot.errors import BootError, TftpError
 from openturret.boot.status import SEQUENCE, StatusBoard
+from openturret.hal.syslog import Redactor
 
 
 @dataclass
@@ -51,7 +53,7 @@ def test_a_stage_has_duration_round_trips_and_detail(
     tftp = next(entry for entry in written["stages"] if entry["name"] == "tftp")
     assert tftp == {
         "name": "tftp", "state": "done", "started": 1000.0, "duration_s": 0.25, "round_trips": 3,
-        "error": None, "remedy": None, "detail": "tss1",
+        "code": None, "error": None, "remedy": None, "server": "", "file": "", "detail": "tss1",
     }  # fmt: skip
 
 
@@ -120,7 +122,7 @@ def test_a_full_medium_does_not_stop_the_boot(
 ) -> None:
     (tmp_path / "status.json").mkdir()
     board.note("dhcp", "attempt 2")
-    assert "status not written" in caplog.text
+    assert "status.json is not written" in caplog.text
 
 
 def test_trouble_leaves_the_stage_running(board: StatusBoard) -> None:
@@ -140,3 +142,56 @@ def test_what_an_earlier_boot_left_is_over_when_a_new_one_starts(
     board.running()
     StatusBoard(tmp_path / "status.json", clock, {}).starting()
     assert json.loads((tmp_path / "status.json").read_text())["stage"] == "starting"
+
+
+def test_an_error_that_names_no_server_or_file_is_told_of_those_of_its_stage(
+    board: StatusBoard,
+) -> None:
+    with (
+        pytest.raises(TftpError),
+        board.step("tftp", server="10.1.0.2", file="units/x.yaml"),
+    ):
+        raise TftpError("no answer")
+    stage = board.stage("tftp").as_json()
+    assert stage["error"] == "10.1.0.2: units/x.yaml: no answer"
+    assert (stage["code"], stage["server"], stage["file"]) == ("tftp", "10.1.0.2", "units/x.yaml")
+    assert stage["remedy"] == TftpError.usual_remedy
+
+
+def test_a_secret_is_not_shown(tmp_path: Path, clock: Clock) -> None:
+    redactor = Redactor()
+    redactor.learn("canary")
+    board = StatusBoard(tmp_path / "status.json", clock, {}, redactor)
+    board.trouble("ftpes", BootError("530 canary is wrong", "not canary"), "canary")
+    board.raise_alarm("x", "canary", "canary")
+    assert "canary" not in json.dumps(board.as_json())
+    assert "canary" not in (tmp_path / "status.json").read_text()
+
+
+def test_every_change_is_an_event(
+    board: StatusBoard, caplog: pytest.LogCaptureFixture, clock: Clock
+) -> None:
+    caplog.set_level(logging.INFO, "openturret")
+    board.starting()
+    with board.step("dns", server="10.1.0.2") as step:
+        step.count()
+        clock.now += 0.5
+        step.detail = "tss1"
+    board.fail("ftpes", TftpError("no", "yes", server="s", file="f", option="66"))
+    board.raise_alarm("a", "b", "c")
+    board.clear_alarm("a")
+    board.report("register", "done", "2 of 2", 0.25)
+    board.running()
+    said = [getattr(record, "structured", None) for record in caplog.records]
+    assert said == [
+        {"event": "agent started"},
+        {"event": "started", "stage": "dns"},
+        {"event": "done", "stage": "dns", "detail": "tss1", "duration_s": 0.5, "round_trips": 1,
+         "server": "10.1.0.2"},
+        {"event": "failed", "stage": "ftpes", "code": "tftp", "message": "s: f: 66: no",
+         "remedy": "yes", "server": "s", "file": "f", "option": "66"},
+        {"event": "alarm raised", "code": "a", "message": "b", "remedy": "c"},
+        {"event": "alarm cleared", "code": "a"},
+        {"event": "done", "stage": "register", "detail": "2 of 2", "duration_s": 0.25},
+        {"event": "running"},
+    ]  # fmt: skip

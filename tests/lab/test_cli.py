@@ -63,7 +63,7 @@ def test_a_missing_extra_is_named_instead_of_a_traceback() -> None:
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("module", ["ldap3", "pjsua2", "sqlalchemy"])
+@pytest.mark.parametrize("module", ["pjsua2", "sqlalchemy"])
 def test_the_demonstration_asks_for_what_the_unit_needs_before_it_begins(module: str) -> None:
     done = turret("demo", "--help", prelude=f"sys.modules[{module!r}] = None")
     assert done.returncode == EXIT_NOT_INSTALLED

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openturret.firmware.services.syslog import (
+from openturret.hal.syslog import (
     MESSAGE_BYTES_MAX,
     RateLimit,
     Redactor,

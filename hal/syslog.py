@@ -1,4 +1,7 @@
-r"""The unit's log as RFC 5424 over UDP (RFC 5426), with a rate limit and without secrets.
+r"""A unit's log as RFC 5424 over UDP (RFC 5426), with a rate limit and without secrets.
+
+Boot and firmware both write it.  A record that carries a mapping as ``extra={"structured": …}``
+has it sent as structured data, too.
 
 >>> record = logging.LogRecord("turret.sip", logging.INFO, "", 0, "registered", None, None)
 >>> record.created = 0.0
@@ -11,7 +14,7 @@ from __future__ import annotations
 import logging
 import re
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
@@ -20,6 +23,12 @@ FACILITY: Final = 16
 
 MESSAGE_BYTES_MAX: Final = 2048
 """What every receiver should take, RFC 5426 section 3.2."""
+
+STRUCTURED_ID: Final = "turret@32473"
+"""SD-ID of our structured data; 32473 is IANA's number for examples (RFC 5612), as we have none."""
+
+PARAMETER_CHARACTERS_MAX: Final = 160
+"""Of each value, so that the structured data is never what a datagram is cut in."""
 
 _SEVERITIES: Final = (
     (logging.CRITICAL, 2),
@@ -96,7 +105,13 @@ class SyslogFormatter(CleanFormatter):
         mark = "" if text.isascii() else "\ufeff"
         header = f"<{FACILITY * 8 + severity(record.levelno)}>1 {_timestamp(record.created)}"
         name = header_field(record.name, 32)
-        return f"{header} {self._host} {self._application} {self._process} {name} - {mark}{text}"
+        source = f"{self._host} {self._application} {self._process} {name}"
+        return f"{header} {source} {self._structured(record)} {mark}{text}"
+
+    def _structured(self, record: logging.LogRecord) -> str:
+        parameters: Mapping[str, object] = getattr(record, "structured", {})
+        clean = {name: self._redactor.clean(str(value)) for name, value in parameters.items()}
+        return structured_data(clean)
 
 
 def severity(level: int) -> int:
@@ -107,6 +122,23 @@ def severity(level: int) -> int:
 def header_field(text: str, length_max: int) -> str:
     """The text as a header field: printable ASCII without spaces, "-" when nothing is left."""
     return _NOT_PRINTABLE.sub("", text)[-length_max:] or "-"
+
+
+def structured_data(parameters: Mapping[str, str]) -> str:
+    r"""The parameters as one SD-ELEMENT (RFC 5424 section 6.3), "-" when there are none.
+
+    >>> structured_data({"stage": "dhcp", "why": 'no "offer"'})
+    '[turret@32473 stage="dhcp" why="no \\"offer\\""]'
+    """
+    if not parameters:
+        return "-"
+    pairs = (f'{name}="{_parameter(value)}"' for name, value in parameters.items())
+    return f"[{STRUCTURED_ID} {' '.join(pairs)}]"
+
+
+def _parameter(value: str) -> str:
+    cut = _CONTROL.sub(" ", value[:PARAMETER_CHARACTERS_MAX])
+    return re.sub(r'(["\\\]])', r"\\\1", cut)
 
 
 def _escape(match: re.Match[str]) -> str:
@@ -145,15 +177,39 @@ class RateLimit:
         return True
 
 
+class Peer:
+    """A syslog server; the unit's own address may change meanwhile.
+
+    Args:
+        address: IPv4 address and port.
+    """
+
+    def __init__(self, address: tuple[str, int]) -> None:
+        self._address = address
+        self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+
+    def send(self, data: bytes) -> None:
+        """Sends one datagram, at once or not at all.
+
+        Raises:
+            OSError: The network does not take it.
+        """
+        self._udp.sendto(data, self._address)
+
+    def close(self) -> None:
+        """Closes the socket."""
+        self._udp.close()
+
+
 class SyslogHandler(logging.Handler):
     """Sends each record as one datagram, never waits, and says later what it left out.
 
     Args:
-        peer: A UDP socket, not blocking, connected to the server.
+        peer: The server.
         limit: How much may be sent.
     """
 
-    def __init__(self, peer: socket.socket, limit: RateLimit) -> None:
+    def __init__(self, peer: Peer, limit: RateLimit) -> None:
         super().__init__()
         self._peer = peer
         self._limit = limit
@@ -191,18 +247,12 @@ def truncated(data: bytes, length_max: int) -> bytes:
     return data[:length_max].decode(errors="ignore").encode() if len(data) > length_max else data
 
 
-def connect(server: str) -> socket.socket:
-    """A UDP socket towards ``address:port``, not blocking.
+def connect(server: str) -> Peer:
+    """The server at ``address:port``; a name is resolved once, now.
 
     Raises:
-        OSError: The address cannot be reached or resolved.
+        OSError: The name cannot be resolved.
     """
     host, _, port = server.rpartition(":")
-    peer = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    try:
-        peer.setblocking(False)
-        peer.connect((host, int(port)))
-    except OSError:
-        peer.close()
-        raise
-    return peer
+    found = socket.getaddrinfo(host, int(port), socket.AF_INET, socket.SOCK_DGRAM)
+    return Peer((str(found[0][4][0]), int(port)))
