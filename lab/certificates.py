@@ -1,7 +1,8 @@
-"""Throw-away certificates: an authority for one bench, its servers', and wrong ones for tests.
+"""Certificates: an authority for one bench, its servers', and wrong ones for tests.
 
-Nothing here outlives the bench. The private keys are written with mode 0600 next to the
-certificates, in one PEM file per server (key first), as pyftpdlib and HAProxy want it.
+What a bench makes does not outlive it; a site keeps its authority's key. The private keys
+are written with mode 0600 next to the certificates, in one PEM file per server (key first),
+as pyftpdlib and HAProxy want it.
 """
 
 from __future__ import annotations
@@ -44,13 +45,24 @@ class Authority:
         folder: where the files go; made when missing.
         now: the time of issue (UTC, aware).
         name: its common name.
+        key: its private key; a new one by default.
+        valid: how long its servers' certificates are good; its own is for twice as long.
     """
 
-    def __init__(self, folder: Path, *, now: datetime, name: str = "OpenTurret bench CA") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        now: datetime,
+        name: str = "OpenTurret bench CA",
+        key: ec.EllipticCurvePrivateKey | None = None,
+        valid: timedelta = _VALID,
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._now = now
-        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._valid = valid
+        self._key = key or ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         self._certificate = self._self_signed()
         self.path = folder / "ca.pem"
@@ -66,7 +78,7 @@ class Authority:
             names: its DNS names; the first is its common name.
             addresses: its IP addresses, for peers that connect by address.
         """
-        return self._issue(file_name, names, addresses, self._now - _SKEW, self._now + _VALID)
+        return self._issue(file_name, names, addresses, self._now - _SKEW, self._now + self._valid)
 
     def issue_expired(self, file_name: str, names: Sequence[str]) -> ServerCertificate:
         """A certificate that ran out yesterday."""
@@ -94,7 +106,7 @@ class Authority:
     def _self_signed(self) -> x509.Certificate:
         builder = (
             self._builder(
-                self._name, self._key.public_key(), self._now - _SKEW, self._now + 2 * _VALID
+                self._name, self._key.public_key(), self._now - _SKEW, self._now + 2 * self._valid
             )
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(_SIGNS_CERTIFICATES, critical=True)

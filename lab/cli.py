@@ -70,6 +70,14 @@ _COMMANDS: Final = (
         "turret rig up --units 2",
     ),
     Command(
+        "bundle",
+        "openturret.lab.bundle.cli",
+        "main",
+        "bench",
+        "builds, signs and publishes what units fetch, from a folder of YAML files",
+        "turret bundle init ./site",
+    ),
+    Command(
         "boot",
         "openturret.boot.cli",
         "main",

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from tuf.api.metadata import Metadata, Root, TargetFile
 
 from ..errors import PublishError
-from . import content, signing
+from . import content, record, signing
 from .content import SITE_DEFAULT, VERSION_KEY, Change, Content, Settings, as_yaml
 from .database import (
     CERTIFICATES_DEMANDED,
@@ -33,6 +33,7 @@ from .database import (
 )
 from .enrolment import Files, make_authority
 from .keys import ROLES, KeyRing, Quorum
+from .record import EnrolledUnit, Publication
 from .signing import Clock, Lifetimes, Signers
 from .tree import Tree
 
@@ -106,6 +107,11 @@ class Administration:
             row = UnitRow(mac=mac, serial=serial, model=model)
             row.set_password(password)
             session.merge(row)
+
+    def units(self) -> list[EnrolledUnit]:
+        """The units that were added, by MAC."""
+        with Session(self._engine) as session:
+            return record.units(session)
 
     def revoke_unit(self, mac: str) -> None:
         """Shut a unit out at once: neither its password nor its certificates count any more.
@@ -209,6 +215,10 @@ class Administration:
         version = self._take_version("good")
         self._write(self._online(), version, lifetimes or Lifetimes())
         return version
+
+    def publication(self) -> Publication | None:
+        """What is published; None when nothing was yet."""
+        return record.publication(self.tree.metadata)
 
     def rotate_root(self, *roles: str, quorum: Quorum | None = None) -> int:
         """Give roles new keys by a new root, and sign everything anew with them.

@@ -8,8 +8,6 @@ import yaml
 
 from ..plan import UnitPlan
 
-FIRMWARE = "touchpro"
-
 
 def write_factory(
     folder: Path, unit: UnitPlan, *, authority: Path, root: bytes, board: str
@@ -41,7 +39,7 @@ def _identity(unit: UnitPlan) -> dict[str, str]:
         "unit.model": unit.model,
         "unit.serial": unit.serial,
         "unit.mac": unit.mac,
-        "unit.firmware": FIRMWARE,
+        "unit.firmware": unit.model.lower(),
         "ftpes.username": unit.ftpes_username,
         "ftpes.password": unit.ftpes_password,
     }
