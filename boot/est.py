@@ -113,7 +113,7 @@ class EstClient:
                 why(error), _TRUST_REMEDY, server=str(self._server)
             ) from error
         except (OSError, http.client.HTTPException) as error:
-            words = why(error) if isinstance(error, ssl.SSLError) else str(error)
+            words = why(error) if isinstance(error, ssl.SSLError) else _printable(str(error))
             raise EnrolmentError(
                 f"no enrolment: {words or type(error).__name__}",
                 _REMEDY,
@@ -191,8 +191,7 @@ def parse_certificates(body: bytes) -> list[Certificate]:
 
 def _refused(status: int, body: bytes) -> NoReturn:
     """Raises what a status means (section 4.2.3)."""
-    said = body[:_REASON_LENGTH].decode("utf-8", "replace")
-    words = "".join(letter if letter.isprintable() else " " for letter in said).strip()
+    words = _printable(body[:_REASON_LENGTH].decode("utf-8", "replace"))
     if status in (http.client.UNAUTHORIZED, http.client.FORBIDDEN):
         raise EnrolmentRefusedError(f"the TSS does not enrol this unit: {words}", _ACCOUNT_REMEDY)
     if status == http.client.ACCEPTED:
@@ -203,3 +202,9 @@ def _refused(status: int, body: bytes) -> NoReturn:
             "let it speak EST, or set application.boot.enrolment.enable: false",
         )
     raise EnrolmentError(f"the TSS answers {status}: {words}", "see the log of the TSS")
+
+
+def _printable(said: str) -> str:
+    """Returns the beginning of what a server said, fit for a log."""
+    letters = (letter if letter.isprintable() else " " for letter in said[:_REASON_LENGTH])
+    return "".join(letters).strip()

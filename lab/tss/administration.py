@@ -104,7 +104,7 @@ class Administration:
     def add_unit(self, *, mac: str, serial: str, model: str, password: str) -> None:
         """Let a unit fetch with its MAC and this password."""
         with Session(self._engine) as session, session.begin():
-            row = UnitRow(mac=mac, serial=serial, model=model)
+            row = UnitRow(mac=mac, serial=serial, model=model, revoked=False)
             row.set_password(password)
             session.merge(row)
 
