@@ -33,6 +33,11 @@ class StateFolder:
         return self.root / "trust"
 
     @property
+    def certificate(self) -> Path:
+        """The unit's own key and certificate."""
+        return self.root / "enrolment" / "unit.pem"
+
+    @property
     def configuration(self) -> Path:
         """The last good verified configuration."""
         return self.root / "config" / "unit.yaml"

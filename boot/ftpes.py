@@ -1,68 +1,101 @@
-"""Fetches files over FTP with explicit TLS (RFC 4217), in the standard library's ftplib.
+"""Fetches files over FTP with explicit TLS (RFC 4217), in as few round trips as servers allow.
 
-Control and data are both encrypted, data connections resume the control connection's
-TLS session, and the server is verified by name although it is reached by the address
-that the boot's own resolver found.  There is no way back to cleartext.
+Control and data are both encrypted, data connections resume the control connection's TLS
+session, and the server is verified by name although it is reached by the address that the
+boot's own resolver found.  There is no way back to cleartext.
+
+The standard library's ftplib waits for every answer, and reads replies through a buffer that
+cannot tell what came before TLS from what came after.  Here commands that need no answer to go
+on share a flight: the login with all that follows it up to the first passive port, RETR with the
+TCP handshake of its data connection, the next EPSV with the end of the last file.
 """
 
 import contextlib
-import ftplib
-import logging
-import re
+import select
 import socket
 import ssl
-from collections.abc import Callable, Iterator
-from typing import NoReturn
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final, NoReturn
 
-from ..hal.clock import Clock
-from .errors import NoSuchFileError, TransportError, UntrustedServerError
-from .tls import handshake_round_trips, why
-from .transport import Account, Patience, Server
+from .errors import AccountRefusedError, NoSuchFileError, TransportError
+from .tls import handshake_round_trips
+from .transport import (
+    Account,
+    Patience,
+    Place,
+    Server,
+    Terms,
+    acceptable,
+    connected,
+    wait,
+    without_start,
+)
+from .wire.errors import MalformedError
+from .wire.ftp import Replies, Reply
 
-logger = logging.getLogger(__name__)
-
-_SEGMENT = r"[A-Za-z0-9_-][A-Za-z0-9._-]*"
-_PATH = re.compile(rf"{_SEGMENT}(/{_SEGMENT})*")
-_MAX_PATH = 512
-_MAX_REPLY_LINES = 200
-_CHUNK = 65_536
 _REMEDY = "check that the TSS runs and that TCP 21 and its passive ports are open to it"
-_TRUST_REMEDY = "check the TSS certificate: issued by the factory's CA, for this name, not expired"
+_ENROL_REMEDY = "enrol the unit's MAC at the TSS"
+_PUBLISH_REMEDY = "publish it on the TSS, and let this unit read it"
+_RECEIVE_BYTES: Final = 4096
+_MISSING: Final = 550
+_CLOSING: Final = 421
+_UNKNOWN_COMMAND: Final = frozenset({500, 501, 502, 504, 522})
+_SUPERFLUOUS: Final = frozenset({202, 503})
+"""What a server says to PASS when the certificate has logged the unit in (RFC 4217 section 13)."""
+
+_PROTECT: Final = ("PBSZ 0", "PROT P", "TYPE I")
+_REFUSALS: Final[Mapping[int, tuple[type[TransportError], str]]] = {
+    _MISSING: (NoSuchFileError, _PUBLISH_REMEDY),
+    530: (AccountRefusedError, _ENROL_REMEDY),
+}
 
 
 class FtpesSession:
     """One logged-in session at one server; blocking, so use it from a worker thread."""
 
-    def __init__(self, server: Server, control: "_Control", patience: Patience) -> None:
+    def __init__(self, server: Server, terms: Terms, count: Callable[[int], None]) -> None:
+        """Prepares a session; ``open`` returns one that is logged in."""
         self.server = server
-        self._control = control
-        self._patience = patience
+        self._terms = terms
+        self._control = _Control(server, terms, count)
+        self._ports = _PassivePorts(self._control)
+        self._missing: set[str] = set()
 
     @classmethod
     def open(
         cls,
         server: Server,
         account: Account,
-        context: ssl.SSLContext,
+        terms: Terms,
         *,
-        clock: Clock,
         count: Callable[[int], None],
-        patience: Patience | None = None,
+        foreseen: Sequence[str] = (),
     ) -> "FtpesSession":
         """Connects, secures the control connection, logs in and protects the data.
 
+        Args:
+            server: Where.
+            account: Who.
+            terms: How, and how long it may take.
+            count: Is told the round trips.
+            foreseen: What will be fetched first; which of it is missing is asked with the login.
+
         Raises:
             UntrustedServerError: The certificate does not verify for the server's name.
-            TransportError: The server is silent, speaks no TLS, or refuses the account.
+            AccountRefusedError: The server does not know the account.
+            TransportError: The server is silent, or speaks no TLS.
         """
-        patience = patience or Patience()
-        control = _Control(context, clock, count, patience)
+        session = cls(server, terms, count)
         try:
-            control.open(server, account)
+            session._control.open()
+            session._log_in(account, [acceptable(path) for path in foreseen])
         except BaseException as error:
-            control.close()
-            _translate(server, error)
-        return cls(server, control, patience)
+            session._control.close()
+            _explain(error, Place("FTPES", server, remedy=_REMEDY))
+        return session
+
+    def foresee(self, paths: Sequence[str]) -> None:
+        """Changes nothing: FTP moves one file at a time."""
 
     def fetch(self, path: str, *, offset: int = 0) -> Iterator[bytes]:
         """Yields the content of a file in chunks, from ``offset`` on; the caller bounds their sum.
@@ -71,12 +104,17 @@ class FtpesSession:
             NoSuchFileError: The server does not have it (550).
             TransportError: The path is not acceptable, or the connection failed.
         """
-        if len(path) > _MAX_PATH or not _PATH.fullmatch(path):
-            raise NoSuchFileError(f"{path!r} is not an acceptable path", _REMEDY)
+        place = Place("FTPES", self.server, acceptable(path), _REMEDY)
+        if path in self._missing:
+            self._missing.discard(path)
+            raise place.error(NoSuchFileError, "the server does not have it", _PUBLISH_REMEDY)
+        self._control.timer.allow(self._terms.patience.file_s)
         try:
-            yield from self._control.read(path, offset)
-        except (OSError, EOFError, ValueError, ftplib.Error) as error:
-            _translate(self.server, error)
+            yield from self._retrieve(path, offset)
+        except BaseException as error:
+            if not (isinstance(error, _RefusedError) and error.reply.code == _MISSING):
+                self._control.close()  # it would be out of step
+            _explain(error, place)
 
     def count_for(self, count: Callable[[int], None]) -> None:
         """Counts the round trips from here on for somebody else."""
@@ -84,7 +122,9 @@ class FtpesSession:
 
     def close(self) -> None:
         """Says goodbye without waiting for an answer."""
-        self._control.leave()
+        with contextlib.suppress(OSError, EOFError):
+            self._control.send("QUIT")
+        self._control.close()
 
     def __enter__(self) -> "FtpesSession":
         return self
@@ -92,157 +132,275 @@ class FtpesSession:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _log_in(self, account: Account, foreseen: Sequence[str]) -> None:
+        """Logs in and asks for everything up to the first passive port in one flight."""
+        login = (f"USER {account.username}", f"PASS {account.password}")
+        sizes = (f"SIZE {path}" for path in foreseen)  # RFC 3659 section 4
+        self._control.send(*login, *_PROTECT, *sizes, self._ports.ask())
+        user, password = self._control.reply(), self._control.reply()
+        if not (user.good or user.wants_more):
+            raise _RefusedError(user)
+        if not (password.good or (user.good and password.code in _SUPERFLUOUS)):
+            raise _RefusedError(password)
+        for _ in _PROTECT:
+            self._control.require_good()
+        for path in foreseen:
+            if self._control.reply().code == _MISSING:
+                self._missing.add(path)
+        self._ports.learn()
 
-class _Control(ftplib.FTP_TLS):
-    """ftplib, with verification by name, resumed sessions, bounds and a count."""
-
-    def __init__(
-        self,
-        context: ssl.SSLContext,
-        clock: Clock,
-        count: Callable[[int], None],
-        patience: Patience,
-    ) -> None:
-        super().__init__(context=context, timeout=patience.connect_s)
-        self._clock = clock
-        self.count = count
-        self._patience = patience
-        self._due = float("inf")
-        self._lines = 0
-
-    def open(self, server: Server, account: Account) -> None:
-        """Connects to the address; from there on the server is called by its name."""
-        self._due = self._clock.monotonic() + self._patience.login_s
-        self._lines = 0
-        self.connect(str(server.address), server.ftpes_port, self._patience.connect_s)
-        self.count(2)  # the TCP handshake, and the greeting
-        self._expect_patience(self._plain())
-        self.host = server.name
-        self._command("AUTH TLS")
-        self.sock = self._wrap(self._plain(), None)
-        self.file = self.sock.makefile(mode="r", encoding=self.encoding)
-        self._login(account)
-        self._protect()
-
-    def read(self, path: str, offset: int) -> Iterator[bytes]:
+    def _retrieve(self, path: str, offset: int) -> Iterator[bytes]:
         """Yields one file through a protected data connection."""
-        self._due = self._clock.monotonic() + self._patience.file_s
-        self._lines = 0
-        data, _ = self.ntransfercmd(f"RETR {path}", offset or None)
-        try:
-            self.count(1)  # our Finished, then the first byte
-            while chunk := data.recv(_CHUNK):
-                self._check_due()
-                yield chunk
-        except BaseException:
-            self.close()  # the control connection would be out of step
-            raise
-        finally:
-            _hang_up(data)
-        self.voidresp()
+        port = self._ports.take()
+        commands = (f"REST {offset}", f"RETR {path}") if offset else (f"RETR {path}",)
+        data = self._terms.start_connection(self.server, port)
+        with contextlib.closing(_Transfer(self._control, data, offset)) as transfer:
+            self._control.send(*commands)
+            yield from transfer.content(self._terms.patience)
+            transfer.hang_up()
+            self._control.send(self._ports.ask())
+            transfer.finish()
 
-    def leave(self) -> None:
-        """Says goodbye and closes."""
-        with contextlib.suppress(OSError, AttributeError):
-            super().putline("QUIT")
-        self.close()
 
-    def ntransfercmd(self, cmd: str, rest: int | str | None = None) -> tuple[socket.socket, int]:
-        """Opens a data connection that resumes the control connection's session."""
-        conn, size = ftplib.FTP.ntransfercmd(self, cmd, rest)
-        self._expect_patience(conn)
-        try:
-            return self._wrap(conn, self._secure().session), size or 0
-        except BaseException:
-            conn.close()
-            raise
+class _RefusedError(Exception):
+    """The server answers a command with anything but what it was asked for."""
 
-    def makepasv(self) -> tuple[str, int]:
-        """Asks for a passive port; only the control connection's peer is ever connected to."""
-        host, port = super().makepasv()
-        self.count(1)  # the TCP handshake that follows
-        return host, port
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(f"the server says {reply}")
+        self.reply = reply
 
-    def putline(self, line: str) -> None:
-        """Sends one command; each is answered before the next but for the pipelined ones."""
-        self.count(1)
-        self._lines = 0
-        super().putline(line)
 
-    def getline(self) -> str:
-        """Reads one line of an answer, bounded in number and in time."""
-        self._check_due()
-        self._lines += 1
-        if self._lines > _MAX_REPLY_LINES:
-            raise ftplib.Error("the answer has too many lines")
-        return super().getline()
+class _Control:
+    """The control connection: commands out in flights, replies in, bounded in size and time."""
 
-    def _login(self, account: Account) -> None:
-        if self._command(f"USER {account.username}", ("2", "3")).startswith("3"):
-            self._command(f"PASS {account.password}")
+    def __init__(self, server: Server, terms: Terms, count: Callable[[int], None]) -> None:
+        self.count = count
+        self.timer = terms.timer()
+        self._server = server
+        self._terms = terms
+        self._replies = Replies()
+        self._connection: socket.socket | None = None
 
-    def _protect(self) -> None:
-        """Asks for encrypted binary data; three commands in one round trip."""
-        for command in ("PBSZ 0", "PROT P", "TYPE I"):
-            super().putline(command)
-        self.count(1)
-        for _ in range(3):
-            self._require(self.getmultiline(), ("2",))
-        self._prot_p = True
+    @property
+    def connection(self) -> socket.socket:
+        """The socket, for waiting."""
+        if self._connection is None:
+            raise EOFError("the session is closed")
+        return self._connection
 
-    def _command(self, command: str, wanted: tuple[str, ...] = ("2",)) -> str:
-        self.putcmd(command)
-        return self._require(self.getmultiline(), wanted)
+    def open(self) -> None:
+        """Connects to the address and secures the connection for the name."""
+        self.timer.allow(self._terms.patience.login_s)
+        self._connection = self._terms.connect(self._server, self._server.ftpes_port)
+        self._connection.setblocking(False)
+        self.require_good()
+        self.send("AUTH TLS")
+        self.require_good()
+        self.count(3)  # the TCP handshake, the greeting and AUTH
+        if self._replies.pending:
+            raise MalformedError("the server sends plaintext after AUTH TLS: somebody injects it")
+        self._secure(self._connection)
 
-    def _require(self, reply: str, wanted: tuple[str, ...]) -> str:
-        if not reply.startswith(wanted):
-            raise ftplib.error_perm(reply[:200])
+    def wrap(self, connection: socket.socket) -> ssl.SSLSocket:
+        """Returns a data connection that is about to resume this connection's session."""
+        control = self.connection
+        session = control.session if isinstance(control, ssl.SSLSocket) else None
+        return self._wrap(connection, session)
+
+    def send(self, *commands: str) -> None:
+        """Sends commands in one flight."""
+        flight = "".join(f"{command}\r\n" for command in commands)
+        self.connection.sendall(flight.encode())
+
+    def reply(self) -> Reply:
+        """Returns the next reply."""
+        while (reply := self.heard()) is None:
+            self.timer.check()
+            if not wait({self.connection: select.POLLIN}, self._terms.patience.silence_s):
+                raise TimeoutError("the server does not answer")
         return reply
 
-    def _wrap(self, conn: socket.socket, session: ssl.SSLSession | None) -> ssl.SSLSocket:
-        secure = self.context.wrap_socket(conn, server_hostname=self.host, session=session)
-        self.count(handshake_round_trips(secure))
+    def heard(self) -> Reply | None:
+        """Returns the next reply if it is here already."""
+        while (reply := self._replies.take()) is None:
+            if not self._receive():
+                return None
+        if reply.code == _CLOSING:
+            raise _RefusedError(reply)
+        return reply
+
+    def require_good(self) -> None:
+        """Takes a reply that has to be 2xx."""
+        reply = self.reply()
+        if not reply.good:
+            raise _RefusedError(reply)
+
+    def close(self) -> None:
+        """Closes the connection; it may be closed already."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _receive(self) -> bool:
+        """Takes what has come; says whether anything has."""
+        try:
+            data = self.connection.recv(_RECEIVE_BYTES)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return False
+        if not data:
+            raise EOFError("the server closes the connection")
+        self._replies.feed(data)
+        return True
+
+    def _secure(self, plain: socket.socket) -> None:
+        plain.settimeout(self._terms.patience.silence_s)
+        self._connection = secure = self._wrap(plain, None)
+        secure.do_handshake()
+        secure.setblocking(False)
+        self.count(handshake_round_trips(secure) + 1)  # and the flight of the login
+
+    def _wrap(self, connection: socket.socket, session: ssl.SSLSession | None) -> ssl.SSLSocket:
+        return self._terms.context.wrap_socket(
+            connection,
+            server_hostname=self._server.name,
+            session=session,
+            do_handshake_on_connect=False,
+        )
+
+
+class _PassivePorts:
+    """Where the next data connection goes; asked for ahead of time."""
+
+    def __init__(self, control: _Control) -> None:
+        self._control = control
+        self._command = "EPSV"
+        self._asked = False
+        self._port: int | None = None
+
+    def ask(self) -> str:
+        """Returns the command that asks for a port; ``learn`` takes its reply."""
+        self._asked = True
+        return self._command
+
+    def learn(self) -> None:
+        """Takes the reply to ``ask``; a server without EPSV (RFC 2428) is asked again with PASV."""
+        self._asked = False
+        reply = self._control.reply()
+        if self._command == "EPSV" and reply.code in _UNKNOWN_COMMAND:
+            self._command = "PASV"
+            self._control.send(self._command)
+            self._control.count(1)
+            reply = self._control.reply()
+        if not reply.good:
+            raise _RefusedError(reply)
+        extended = self._command == "EPSV"
+        self._port = reply.extended_port() if extended else reply.passive_port()
+
+    def take(self) -> int:
+        """Returns a port that nothing has used yet."""
+        if self._port is None:
+            if not self._asked:
+                self._control.send(self.ask())
+            self.learn()
+            self._control.count(1)
+        port, self._port = self._port or 0, None
+        return port
+
+
+class _Transfer:
+    """One file on its way: its data connection, and what the control connection says of it."""
+
+    def __init__(self, control: _Control, data: socket.socket, offset: int) -> None:
+        self._control = control
+        self._data = data
+        self._offset = offset
+        self._restart_due = offset > 0
+        self._skipped = 0
+        self._started = self._finished = False
+
+    def content(self, patience: Patience) -> Iterator[bytes]:
+        """Yields the file from the offset on."""
+        try:
+            secure = self._connect(patience)
+        except (ConnectionError, EOFError, ssl.SSLEOFError):
+            self._hear_why(patience.connect_s)
+            raise
+        while not self._started:
+            self._hear(self._control.reply())
+        self._control.count(handshake_round_trips(secure) + 2)  # TCP beside RETR, the first byte
+        secure.settimeout(patience.silence_s)
+        yield from without_start(self._control.timer.chunks(secure.recv), self._skipped)
+
+    def hang_up(self) -> None:
+        """Ends the data connection; some servers insist on a proper TLS farewell."""
+        if isinstance(self._data, ssl.SSLSocket):
+            with contextlib.suppress(OSError, ValueError):
+                self._data.unwrap()
+        self.close()
+
+    def finish(self) -> None:
+        """Waits until the server says that the file is whole."""
+        while not self._finished:
+            self._hear(self._control.reply())
+
+    def close(self) -> None:
+        """Closes the data connection; it may be closed already."""
+        self._data.close()
+
+    def _connect(self, patience: Patience) -> ssl.SSLSocket:
+        """Returns the data connection, secured, unless the server refuses the file meanwhile."""
+        self._listen_until(select.POLLOUT, patience.connect_s)
+        connected(self._data)
+        self._data = secure = self._control.wrap(self._data)
+        self._shake_hands(secure, patience.silence_s)
         return secure
 
-    def _plain(self) -> socket.socket:
-        if self.sock is None:
-            raise EOFError("not connected")
-        return self.sock
+    def _hear_why(self, seconds: float) -> None:
+        """Lets the server say why it broke the data connection, if it says so soon."""
+        wait({self._control.connection: select.POLLIN}, seconds)
+        self._hear_all()
 
-    def _secure(self) -> ssl.SSLSocket:
-        if not isinstance(self.sock, ssl.SSLSocket):
-            raise EOFError("the control connection is not secured")  # noqa: TRY004
-        return self.sock
+    def _shake_hands(self, secure: ssl.SSLSocket, silence_s: float) -> None:
+        """Completes the handshake; the control connection is heard meanwhile."""
+        while True:
+            try:
+                secure.do_handshake()
+            except ssl.SSLWantReadError:
+                self._listen_until(select.POLLIN, silence_s)
+            else:
+                return
 
-    def _expect_patience(self, conn: socket.socket) -> None:
-        conn.settimeout(self._patience.silence_s)
+    def _listen_until(self, event: int, seconds: float) -> None:
+        """Waits for the data connection and hears what the server says of the file meanwhile."""
+        events = {self._data: event, self._control.connection: select.POLLIN}
+        ready: frozenset[socket.socket] = frozenset()
+        while self._data not in ready:
+            self._control.timer.check()
+            self._hear_all()
+            ready = wait(events, seconds)
+            if not ready:
+                raise TimeoutError("the server does not answer on its passive port")
 
-    def _check_due(self) -> None:
-        if self._clock.monotonic() > self._due:
-            raise TimeoutError("the server takes too long")
+    def _hear_all(self) -> None:
+        while (reply := self._control.heard()) is not None:
+            self._hear(reply)
+
+    def _hear(self, reply: Reply) -> None:
+        """Takes what the server says, in the only order that there is: REST, 1xx, 2xx."""
+        if self._restart_due:
+            self._restart_due = False
+            self._skipped = 0 if reply.wants_more else self._offset
+        elif reply.preliminary and not self._started:
+            self._started = True
+        elif reply.good and self._started and not self._finished:
+            self._finished = True
+        else:
+            raise _RefusedError(reply)
 
 
-def _hang_up(data: socket.socket) -> None:
-    """Closes a data connection; some servers insist on a proper TLS farewell."""
-    if isinstance(data, ssl.SSLSocket):
-        with contextlib.suppress(OSError, ValueError):
-            data.unwrap()
-    data.close()
-
-
-def _translate(server: Server, error: BaseException) -> NoReturn:
-    """Raises what a person can act on; what is not about the server goes up unchanged."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        raise UntrustedServerError(f"TSS {server}: {why(error)}", _TRUST_REMEDY) from error
-    if isinstance(error, ssl.SSLError):
-        raise TransportError(f"TSS {server}: {why(error)}", _TRUST_REMEDY) from error
-    if isinstance(error, ftplib.error_perm) and str(error).startswith("550"):
-        raise NoSuchFileError(f"TSS {server}: {error}", _REMEDY) from error
-    if isinstance(error, ftplib.error_perm) and str(error).startswith("530"):
-        raise TransportError(
-            f"TSS {server} refuses the unit's account", "enrol the unit's MAC at the TSS"
-        ) from error
-    if isinstance(error, (OSError, EOFError, ValueError, ftplib.Error)):
-        words = str(error) or type(error).__name__
-        raise TransportError(f"TSS {server}: {words}", _REMEDY) from error
-    raise error
+def _explain(error: BaseException, place: Place) -> NoReturn:
+    """Raises what a person can act on."""
+    if not isinstance(error, _RefusedError):
+        place.explain(error)
+    kind, remedy = _REFUSALS.get(error.reply.code, (TransportError, ""))
+    raise place.error(kind, str(error), remedy) from error

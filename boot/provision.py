@@ -26,7 +26,7 @@ from .lease import Lease
 from .slots import Slot, SlotManager
 from .status import StatusBoard
 from .tls import client_context
-from .transport import Account, Server
+from .transport import Account, Server, Terms
 from .trust import TrustStore, VerifiedTree
 from .tss import FALLBACK_NAMES, HintStore, TftpHints, locate
 
@@ -187,10 +187,8 @@ class Provisioner:
 
     async def _open(self, server: Server, count: Callable[[int], None]) -> FtpesSession:
         account = Account(self._identity.username, self._identity.password)
-        context = trusting(self._identity)
-        return await asyncio.to_thread(
-            FtpesSession.open, server, account, context, clock=self._clock, count=count
-        )
+        terms = Terms(trusting(self._identity), self._clock)
+        return await asyncio.to_thread(FtpesSession.open, server, account, terms, count=count)
 
     def _verify(self, session: FtpesSession) -> tuple[VerifiedTree, bytes]:
         """Returns the verified tree and, from it, the unit's configuration or the site's."""
