@@ -61,7 +61,7 @@ def check_raw(interface: str) -> None:
 
 
 def _problem(address: str, port: Port) -> Iterator[str]:
-    name = f"{port.use} needs {port.protocol.upper()} {port.number} on {address}"
+    name = f"{port.use} needs {port.protocol.upper()} {port.number} on {address or 'every address'}"
     try:
         with socket.socket(socket.AF_INET, _KINDS[port.protocol]) as trial:
             if port.protocol == TCP:
