@@ -112,7 +112,8 @@ async def a_lan_with_its_own_dhcp_server(folder: Path) -> dict[str, Any]:
     )
     program, inside = tool("dnsmasq"), ["--net=/run/netns/gateway", "--"]
     server = await asyncio.create_subprocess_exec(
-        str(tool("nsenter").path), *inside, str(program.path), f"--conf-file={configuration}", "--no-daemon",
+        str(tool("nsenter").path), *inside, str(program.path), f"--conf-file={configuration}",
+        "--no-daemon",
         env=program.environment(), stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     assert server.stderr is not None
