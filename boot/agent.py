@@ -11,10 +11,12 @@ import logging
 from collections.abc import Awaitable
 from typing import Final
 
+from ..hal.backoff import Waits
 from .cache import write_atomically
 from .connection import Connection, Network
 from .control import ControlServer
 from .document import Document
+from .enrol import Enroller
 from .errors import BootError, ServiceError
 from .folder import StateFolder
 from .identity import Identity
@@ -30,6 +32,7 @@ from .surroundings import Surroundings
 logger = logging.getLogger(__name__)
 
 READY_S: Final = 30.0
+ENROLMENT_KEY: Final = "application.boot.enrolment.enable"
 _TSS_ALARM, _NEWER_ALARM = "tss.unavailable", "configuration.newer"
 
 
@@ -46,6 +49,12 @@ class BootAgent:
         self.status = StatusBoard(folder.status, around.clock, facts, around.redactor)
         self._connection = Connection(identity, folder, around, self.status)
         self._provisioner = Provisioner(identity, folder, self.status, around.clock)
+        self._enroller = Enroller(
+            self._provisioner.enrolment,
+            lambda: self._provisioner.servers,
+            self.status,
+            Waits(around.retry),
+        )
         self._supervisor = Supervisor(
             folder.places, clock=around.clock, backoff=around.restart, on_death=self._on_death
         )
@@ -84,6 +93,8 @@ class BootAgent:
         self._take_over(provision)
         await self._start_services(provision)
         self.status.running()
+        if provision.configuration.values.get(ENROLMENT_KEY) is not False:
+            self._start(self._enroller.keep())
         await asyncio.Event().wait()
 
     # ------------------------------------------------------------ what the TSS gives

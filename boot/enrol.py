@@ -87,6 +87,11 @@ class Enrolment:
         validity = kept_validity(pem, self._identity) if pem else None
         return validity if validity and validity.counts_at(self._floor.now()) else None
 
+    def due_s(self) -> float:
+        """Returns the seconds until it is time to enrol or to renew; 0 when it is now."""
+        validity = self.validity()
+        return max(0.0, validity.renewal - self._floor.now()) if validity else 0.0
+
     def enrol(self, server: Server) -> Validity:
         """Gets a certificate with the factory account and keeps it.
 
@@ -166,17 +171,12 @@ class Enroller:
         self._status = status
         self._waits = waits
 
-    async def keep(self, now: Callable[[], float]) -> None:
-        """Enrols at once, renews in time, and never ends.
-
-        Args:
-            now: The time in seconds since 1970.
-        """
+    async def keep(self) -> None:
+        """Enrols at once, renews in time, and never ends."""
         while True:
-            validity = await asyncio.to_thread(self._enrolment.validity)
-            left = validity.renewal - now() if validity else 0.0
-            if left > 0:
-                await asyncio.sleep(min(left, _LOOK_AGAIN_S))
+            left_s = await asyncio.to_thread(self._enrolment.due_s)
+            if left_s > 0:
+                await asyncio.sleep(min(left_s, _LOOK_AGAIN_S))
             elif not await self.attempt():
                 await asyncio.sleep(self._waits.next_s())
 

@@ -3,15 +3,17 @@
 import asyncio
 import logging
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from ..hal.clock import Clock
 from .cache import read_bounded, write_atomically
 from .dns import Resolver
 from .document import MAX_BYTES, Document, parse_document
+from .enrol import Enrolment
 from .errors import (
+    AccountRefusedError,
     BootError,
     DocumentError,
     IdentityError,
@@ -22,6 +24,7 @@ from .errors import (
 from .folder import StateFolder
 from .ftpes import FtpesSession
 from .identity import Identity
+from .kept import SITE_CONFIGURATION, KeptContent, digest
 from .lease import Lease
 from .slots import Slot, SlotManager
 from .status import StatusBoard
@@ -31,10 +34,12 @@ from .trust import TrustStore, VerifiedTree
 from .tss import FALLBACK_NAMES, HintStore, TftpHints, locate
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 VERSION_KEY: Final = "application.config.version"
 MAX_IMAGE_BYTES: Final = 134_217_728
 REFUSED_ALARM: Final = "trust.refused"
+KEPT_ALARM: Final = "kept.refused"
 STAGES: Final = ("dns", "tftp", "ftpes", "trust", "slot")
 
 
@@ -87,19 +92,30 @@ class Provisioner:
         self._hints = HintStore(folder.hints)
         self._slots = SlotManager(folder.slots)
         self._trust = TrustStore(folder.trust, identity.root, clock)
+        self._kept = KeptContent(identity, self._trust, folder.vouchers)
+        self.enrolment = Enrolment(identity, folder.certificate, clock, self._trust.floor)
         self._lock = asyncio.Lock()
         self._servers: tuple[Server, ...] = ()
 
+    @property
+    def servers(self) -> tuple[Server, ...]:
+        """The TSS servers that were found last; none before the first time."""
+        return self._servers
+
     def kept(self) -> Provision | None:
-        """Returns what was good last time; None when this unit never got that far."""
+        """Returns what was good last time; None when this unit has nothing that is still signed."""
         data = read_bounded(self._folder.configuration, MAX_BYTES)
         slot = self._slots.current()
         if data is None or slot is None:
             return None
         try:
+            self._kept.check_configuration(data)
+            self._kept.check_firmware(slot.sha256)
             return Provision(parse_document(data), slot)
-        except DocumentError:
-            logger.exception("the kept configuration is damaged")
+        except (DocumentError, TrustError) as error:
+            self._status.raise_alarm(
+                KEPT_ALARM, f"what was kept is not used: {error}", error.remedy
+            )
             return None
 
     async def provision(self, lease: Lease, resolver: Resolver) -> Provision:
@@ -116,6 +132,7 @@ class Provisioner:
                 self._servers = await self._locate(names, resolver)
                 provision = await self._visit_first_good(self._servers)
                 self._hints.save(names)
+                self._status.clear_alarm(KEPT_ALARM)
         except OSError as error:
             raise BootError(f"the state folder: {error}", "free or replace the medium") from error
         return provision
@@ -166,6 +183,22 @@ class Provisioner:
             self._status.raise_alarm(REFUSED_ALARM, f"{server.name}: {error}", error.remedy)
 
     async def _visit(self, server: Server) -> Provision:
+        """Takes everything from one server; enrols there first where it demands that."""
+        return await self._admitted(server, lambda: self._take_everything(server))
+
+    async def _admitted(self, server: Server, work: Callable[[], Awaitable[T]]) -> T:
+        """Does something at a server, once more after a refusal that enrolling may mend."""
+        try:
+            return await work()
+        except AccountRefusedError as refused:
+            try:
+                await asyncio.to_thread(self.enrolment.answer_refusal, server)
+            except BootError as error:
+                logger.warning("%s", error)
+                raise refused from error
+        return await work()
+
+    async def _take_everything(self, server: Server) -> Provision:
         """Takes everything from one server, in one session."""
         with self._status.step("ftpes") as step:
             session = await self._open(server, step.count)
@@ -183,19 +216,25 @@ class Provisioner:
         finally:
             await asyncio.to_thread(session.close)
         write_atomically(self._folder.configuration, data)
+        self._kept.keep_only([digest(data), slot.sha256])
         return Provision(configuration, slot)
 
     async def _open(self, server: Server, count: Callable[[int], None]) -> FtpesSession:
         account = Account(self._identity.username, self._identity.password)
-        terms = Terms(trusting(self._identity), self._clock)
+        terms = Terms(self.enrolment.context(), self._clock)
         return await asyncio.to_thread(FtpesSession.open, server, account, terms, count=count)
 
     def _verify(self, session: FtpesSession) -> tuple[VerifiedTree, bytes]:
         """Returns the verified tree and, from it, the unit's configuration or the site's."""
         tree = self._trust.refresh(session)
-        own = tree.fetch(f"units/{self._identity.folder}/config.yaml", max_bytes=MAX_BYTES)
-        path = own or tree.must_fetch("sites/default/config.yaml", max_bytes=MAX_BYTES)
-        return tree, path.read_bytes()
+        target = f"units/{self._identity.folder}/config.yaml"
+        path = tree.fetch(target, max_bytes=MAX_BYTES)
+        if path is None:
+            target = SITE_CONFIGURATION
+            path = tree.must_fetch(target, max_bytes=MAX_BYTES)
+        data = path.read_bytes()
+        self._kept.vouch(tree, target, digest(data))
+        return tree, data
 
     def _accept(self, data: bytes) -> Document:
         """Returns a configuration that is well-formed and not older than the kept one.
@@ -214,10 +253,14 @@ class Provisioner:
         return configuration
 
     def _kept_version(self) -> int:
+        """The version of the kept configuration; 0 for one that nobody has signed."""
         data = read_bounded(self._folder.configuration, MAX_BYTES)
+        if data is None:
+            return 0
         try:
-            return parse_document(data).number(VERSION_KEY) if data is not None else 0
-        except DocumentError:
+            self._kept.check_configuration(data)
+            return parse_document(data).number(VERSION_KEY)
+        except (DocumentError, TrustError):
             return 0
 
     def _install(self, tree: VerifiedTree) -> Slot:
@@ -225,11 +268,13 @@ class Provisioner:
         folder = f"firmware/{self._identity.firmware}"
         path = tree.must_fetch(f"{folder}/manifest.yaml", max_bytes=MAX_BYTES)
         manifest = Manifest.parse(path.read_bytes())
+        target = f"{folder}/{manifest.file}"
+        self._kept.vouch(tree, target, manifest.sha256)
         current = self._slots.current()
         if current and (current.version, current.sha256) == (manifest.version, manifest.sha256):
             self._slots.tidy()
             return current
-        wheel = tree.must_fetch(f"{folder}/{manifest.file}", max_bytes=MAX_IMAGE_BYTES)
+        wheel = tree.must_fetch(target, max_bytes=MAX_IMAGE_BYTES)
         try:
             return self._slots.install(wheel, version=manifest.version, sha256=manifest.sha256)
         finally:
@@ -250,6 +295,11 @@ class Provisioner:
             raise _worst(failures)
 
     async def _fetch_profile(
+        self, server: Server, target: str, count: Callable[[int], None]
+    ) -> bytes:
+        return await self._admitted(server, lambda: self._take_profile(server, target, count))
+
+    async def _take_profile(
         self, server: Server, target: str, count: Callable[[int], None]
     ) -> bytes:
         session = await self._open(server, count)

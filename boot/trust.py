@@ -117,7 +117,7 @@ class TrustStore:
         try:
             return _Updater(self._directory, self._root, fetcher, now)
         except (RepositoryError, ValueError) as error:
-            raise TrustError(f"the factory's root.json: {error}", _FACTORY_REMEDY) from error
+            raise TrustError(f"damaged ({error})", _FACTORY_REMEDY, file="root.json") from error
 
 
 class VerifiedTree:
@@ -144,7 +144,7 @@ class VerifiedTree:
                 return None
             if info.length > max_bytes:
                 raise TrustError(
-                    f"{target}: {info.length} bytes exceed {max_bytes}", "publish a smaller file"
+                    f"{info.length} bytes exceed {max_bytes}", "publish a smaller file", file=target
                 )
             cached = self._updater.find_cached_target(info)
             return Path(cached or self._updater.download_target(info))
@@ -161,7 +161,7 @@ class VerifiedTree:
         """
         path = self.fetch(target, max_bytes=max_bytes)
         if path is None:
-            raise TrustError(f"{target} is not signed", f"publish {target} on the TSS")
+            raise TrustError("it is not signed", f"publish {target} on the TSS", file=target)
         return path
 
     def voucher(self, target: str) -> Voucher:
@@ -172,7 +172,7 @@ class VerifiedTree:
         """
         chain = self._updater.chain(target)
         if not chain:
-            raise TrustError(f"{target} is not signed", f"publish {target} on the TSS")
+            raise TrustError("it is not signed", f"publish {target} on the TSS", file=target)
         return Voucher(target, chain)
 
     def _find(self, target: str) -> TargetFile | None:
@@ -275,14 +275,14 @@ class _Fetcher(FetcherInterface):
             raise DownloadError(str(error)) from error
 
 
-def _refuse(what: str, error: Exception, now: float) -> NoReturn:
+def _refuse(file: str, error: Exception, now: float) -> NoReturn:
     """Raises the transport's own error, or why the content was refused."""
     if isinstance(error, BootError):
         raise error
     if isinstance(error.__cause__, TransportError) and not isinstance(error, DownloadHTTPError):
         raise error.__cause__
     reason, remedy = _reason(error, now)
-    raise TrustError(f"{what}: {reason}", remedy) from error
+    raise TrustError(reason, remedy, file=file) from error
 
 
 def _reason(error: Exception, now: float) -> tuple[str, str]:

@@ -387,12 +387,12 @@ async def test_the_certificate_is_renewed_after_two_thirds_of_its_life(
     enrolment: Enrolment, status: StatusBoard, server: Server, clock: ShiftedClock, tmp_path: Path
 ) -> None:
     path = tmp_path / "enrolment" / "unit.pem"
-    work = asyncio.create_task(enroller(enrolment, status, server).keep(clock.unix))
+    work = asyncio.create_task(enroller(enrolment, status, server).keep())
     await changed(path, b"")
     first = path.read_bytes()
     work.cancel()
     clock.ahead_s = 60 * 86_400
-    work = asyncio.create_task(enroller(enrolment, status, server).keep(clock.unix))
+    work = asyncio.create_task(enroller(enrolment, status, server).keep())
     await changed(path, first)
     work.cancel()
 
