@@ -8,7 +8,7 @@ under the factory password: a copied state folder alone shows nobody as this uni
 import asyncio
 import logging
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -154,7 +154,7 @@ class Enroller:
 
     Args:
         enrolment: What it keeps.
-        servers: The TSS servers that are known at the moment.
+        servers: Finds the TSS servers that are known at the moment.
         status: Shows what fails.
         waits: Between attempts.
     """
@@ -162,7 +162,7 @@ class Enroller:
     def __init__(
         self,
         enrolment: Enrolment,
-        servers: Callable[[], Sequence[Server]],
+        servers: Callable[[], AsyncIterator[Server]],
         status: StatusBoard,
         waits: Waits,
     ) -> None:
@@ -183,7 +183,7 @@ class Enroller:
     async def attempt(self) -> bool:
         """Enrols or renews at the first server that does it; says whether one did."""
         try:
-            validity = await asyncio.to_thread(self._at_first_good)
+            validity = await self._at_first_good()
         except (BootError, OSError) as error:
             self._tell(error)
             return False
@@ -193,11 +193,11 @@ class Enroller:
         self._waits.reset()
         return True
 
-    def _at_first_good(self) -> Validity:
-        last: BootError = EnrolmentError("no TSS is known yet", "see the stage tftp")
-        for server in self._servers():
+    async def _at_first_good(self) -> Validity:
+        last: BootError = EnrolmentError("no TSS is known yet", "see the stage tss")
+        async for server in self._servers():
             try:
-                return self._at(server)
+                return await asyncio.to_thread(self._at, server)
             except BootError as error:
                 logger.info("%s", error)
                 last = error
