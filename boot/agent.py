@@ -1,6 +1,6 @@
 """The boot agent: from power-on to a running unit, and then keeping it so.
 
-    link → dhcp → dns → tftp → ftpes → trust → slot → matrix → runtime
+    link → dhcp → dns → tftp → tss → trust → slot → matrix → runtime
 
 What the network cannot give is taken from what it gave last time, with an alarm, and
 asked for again in the background.
@@ -11,11 +11,14 @@ import logging
 from collections.abc import Awaitable
 from typing import Final
 
+from ..hal.backoff import Waits
 from .cache import write_atomically
 from .connection import Connection, Network
 from .control import ControlServer
 from .document import Document
+from .enrol import Enroller
 from .errors import BootError, ServiceError
+from .events import Event
 from .folder import StateFolder
 from .identity import Identity
 from .log import SYSLOG_KEY, Syslog, learn_secrets
@@ -24,12 +27,13 @@ from .provision import Provision, Provisioner
 from .requests import Requests
 from .services import services
 from .status import StatusBoard
-from .supervisor import Service, Supervisor, service_environment
+from .supervisor import Death, Service, Supervisor, service_environment
 from .surroundings import Surroundings
 
 logger = logging.getLogger(__name__)
 
 READY_S: Final = 30.0
+ENROLMENT_KEY: Final = "application.boot.enrolment.enable"
 _TSS_ALARM, _NEWER_ALARM = "tss.unavailable", "configuration.newer"
 
 
@@ -46,11 +50,17 @@ class BootAgent:
         self.status = StatusBoard(folder.status, around.clock, facts, around.redactor)
         self._connection = Connection(identity, folder, around, self.status)
         self._provisioner = Provisioner(identity, folder, self.status, around.clock)
-        self._supervisor = Supervisor(
-            folder.places, clock=around.clock, backoff=around.restart, on_death=self._on_death
+        self._enroller = Enroller(
+            self._provisioner.enrolment,
+            lambda: self._provisioner.servers(self._connection.network.resolver),
+            self.status,
+            Waits(around.retry),
         )
-        logins = Logins(identity, folder.profiles, self._provisioner, self.status)
-        requests = Requests(self.status, logins, self._connection, self._configuration)
+        self._supervisor = Supervisor(
+            folder.places, clock=around.clock, backoff=around.restart, listener=self
+        )
+        self._logins = Logins(identity, folder, self._provisioner, self.status, around.clock)
+        requests = Requests(self.status, self._logins, self._connection, self._configuration)
         self._control = ControlServer(folder.socket, requests.methods())
         self._syslog = Syslog(identity.serial, around.redactor, around.clock.monotonic)
         self._in_force: Provision | None = None
@@ -76,14 +86,18 @@ class BootAgent:
             await _cancel(boot, stopped, *self._background)
             await self._control.stop()
         await self._supervisor.stop()
+        self._logins.close()
 
     async def _boot(self) -> None:
         network = await self._connection.open()
         self._start(self._connection.keep())
         provision = await self._provision_or_fall_back(network)
         self._take_over(provision)
+        self._logins.resume(provision.configuration)
         await self._start_services(provision)
         self.status.running()
+        if provision.configuration.values.get(ENROLMENT_KEY) is not False:
+            self._start(self._enroller.keep())
         await asyncio.Event().wait()
 
     # ------------------------------------------------------------ what the TSS gives
@@ -156,10 +170,17 @@ class BootAgent:
                     await self._supervisor.start(service, environment, READY_S)
                     step.detail = f"process {self._supervisor.pid(service.name)}"
             except ServiceError as error:
-                self.status.raise_alarm(f"{service.name}.silent", str(error), error.remedy)
+                self.status.raise_alarm(_silent(service.name), str(error), error.remedy)
 
-    def _on_death(self, service: Service, code: int | None, delay_s: float) -> None:
-        logger.error("%s ended with %s; starting again in %.1f s", service.name, code, delay_s)
+    def serves(self, service: Service) -> None:
+        """Takes note that a service answers."""
+        self.status.clear_alarm(_silent(service.name))
+
+    def died(self, death: Death) -> bool:
+        """Tells of a death; the service is started again."""
+        event = "hung" if death.hung else "ended"
+        self.status.tell(logging.ERROR, Event(event, death.service.name, message=str(death)))
+        return True
 
     # ------------------------------------------------------------ work beside the boot
 
@@ -173,6 +194,11 @@ class BootAgent:
         self._background.discard(task)
         if not task.cancelled() and task.exception() is not None:
             logger.error("background work ended", exc_info=task.exception())
+
+
+def _silent(service: str) -> str:
+    """Returns the alarm of a service that does not answer."""
+    return f"{service}.silent"
 
 
 async def _cancel(*tasks: "asyncio.Task[object] | asyncio.Task[None]") -> None:

@@ -4,9 +4,12 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 from typing import Final, TypeVar
 
-from .dhcp import Binding, DhcpClient
+from .binding import Binding, DhcpState, Situation
+from .dhcp import DhcpClient
+from .dhcp_messages import Requester
 from .dns import DnsClient
 from .errors import BootError, DhcpError, InterfaceError
 from .folder import StateFolder
@@ -90,19 +93,20 @@ class Connection:
         around = self._around
         self._status.begin("dhcp")
         return DhcpClient(
-            around.ports,
-            around.interface.mac(),
-            host_name=f"turret-{self._identity.folder}",
-            clock=around.clock,
-            rng=around.rng,
-            timing=around.dhcp,
-            listener=_DhcpTrouble(self._status),
+            Situation(
+                around.ports,
+                Requester(around.interface.mac(), f"turret-{self._identity.folder}"),
+                around.clock,
+                around.rng,
+                around.dhcp,
+                _Progress(self._status),
+            )
         )
 
     async def _settle(self, binding: Binding) -> Network:
         """Puts the first lease into force."""
         network = await self._apply(binding.lease)
-        self._status.done("dhcp", str(binding.lease.address))
+        self._status.done("dhcp")
         if not binding.confirmed:
             self._status.raise_alarm(
                 UNCONFIRMED,
@@ -166,18 +170,24 @@ class Connection:
 
 
 @dataclass(frozen=True, slots=True)
-class _DhcpTrouble:
+class _Progress:
     """Shows what the DHCP client says: in its stage while it boots, as an alarm after."""
 
     status: StatusBoard
 
     def count(self, round_trips: int) -> None:
-        stage = self.status.stage("dhcp")
-        if stage.state == "running":
-            stage.count(round_trips)
+        if self._is_booting():
+            self.status.stage("dhcp").count(round_trips)
+
+    def enter(self, state: DhcpState, address: IPv4Address | None, detail: str = "") -> None:
+        subject = state.value if address is None else f"{state.value} {address}"
+        self.status.note("dhcp", "; ".join(filter(None, [subject, detail])))
 
     def trouble(self, error: BootError, detail: str) -> None:
-        if self.status.stage("dhcp").state == "running":
+        if self._is_booting():
             self.status.trouble("dhcp", error, detail)
         else:
             self.status.raise_alarm(UNCONFIRMED, f"{error}; {detail}", error.remedy)
+
+    def _is_booting(self) -> bool:
+        return self.status.stage("dhcp").state == "running"

@@ -8,7 +8,7 @@ under the factory password: a copied state folder alone shows nobody as this uni
 import asyncio
 import logging
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -87,6 +87,11 @@ class Enrolment:
         validity = kept_validity(pem, self._identity) if pem else None
         return validity if validity and validity.counts_at(self._floor.now()) else None
 
+    def due_s(self) -> float:
+        """Returns the seconds until it is time to enrol or to renew; 0 when it is now."""
+        validity = self.validity()
+        return max(0.0, validity.renewal - self._floor.now()) if validity else 0.0
+
     def enrol(self, server: Server) -> Validity:
         """Gets a certificate with the factory account and keeps it.
 
@@ -149,7 +154,7 @@ class Enroller:
 
     Args:
         enrolment: What it keeps.
-        servers: The TSS servers that are known at the moment.
+        servers: Finds the TSS servers that are known at the moment.
         status: Shows what fails.
         waits: Between attempts.
     """
@@ -157,7 +162,7 @@ class Enroller:
     def __init__(
         self,
         enrolment: Enrolment,
-        servers: Callable[[], Sequence[Server]],
+        servers: Callable[[], AsyncIterator[Server]],
         status: StatusBoard,
         waits: Waits,
     ) -> None:
@@ -166,24 +171,19 @@ class Enroller:
         self._status = status
         self._waits = waits
 
-    async def keep(self, now: Callable[[], float]) -> None:
-        """Enrols at once, renews in time, and never ends.
-
-        Args:
-            now: The time in seconds since 1970.
-        """
+    async def keep(self) -> None:
+        """Enrols at once, renews in time, and never ends."""
         while True:
-            validity = await asyncio.to_thread(self._enrolment.validity)
-            left = validity.renewal - now() if validity else 0.0
-            if left > 0:
-                await asyncio.sleep(min(left, _LOOK_AGAIN_S))
+            left_s = await asyncio.to_thread(self._enrolment.due_s)
+            if left_s > 0:
+                await asyncio.sleep(min(left_s, _LOOK_AGAIN_S))
             elif not await self.attempt():
                 await asyncio.sleep(self._waits.next_s())
 
     async def attempt(self) -> bool:
         """Enrols or renews at the first server that does it; says whether one did."""
         try:
-            validity = await asyncio.to_thread(self._at_first_good)
+            validity = await self._at_first_good()
         except (BootError, OSError) as error:
             self._tell(error)
             return False
@@ -193,11 +193,11 @@ class Enroller:
         self._waits.reset()
         return True
 
-    def _at_first_good(self) -> Validity:
-        last: BootError = EnrolmentError("no TSS is known yet", "see the stage tftp")
-        for server in self._servers():
+    async def _at_first_good(self) -> Validity:
+        last: BootError = EnrolmentError("no TSS is known yet", "see the stage tss")
+        async for server in self._servers():
             try:
-                return self._at(server)
+                return await asyncio.to_thread(self._at, server)
             except BootError as error:
                 logger.info("%s", error)
                 last = error

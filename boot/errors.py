@@ -26,7 +26,9 @@ Every one says what happened in its message and what a person can do in its reme
     ├── DirectoryError
     │   ├── BadCredentialsError
     │   ├── DirectoryUnreachableError
-    │   └── DirectoryUntrustedError
+    │   ├── DirectoryUntrustedError
+    │   └── LockedOutError         too many wrong passwords: says how long to wait
+    ├── VaultError                 what was kept sealed cannot be opened
     ├── ServiceError               a supervised process did not start
     └── ControlError               a request on the control socket that cannot be served
 
@@ -221,6 +223,16 @@ class DirectoryUntrustedError(DirectoryError):
 
     code = "untrusted"
     usual_remedy = "give the directory a certificate of the factory's CA for its DNS name"
+
+
+class LockedOutError(DirectoryError):
+    """Too many wrong passwords came before; the directory was not asked."""
+
+    code = "locked_out"
+
+
+class VaultError(BootError):
+    """What was kept sealed cannot be opened: it, or the unit's key, is damaged."""
 
 
 class ServiceError(BootError):

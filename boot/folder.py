@@ -24,13 +24,23 @@ class StateFolder:
 
     @property
     def hints(self) -> Path:
-        """The TSS servers that last gave something verified."""
+        """The names of the TSS servers that last gave something verified."""
         return self.root / "tss.json"
+
+    @property
+    def servers(self) -> Path:
+        """The same servers with their addresses, and the DHCP hints that led to them."""
+        return self.root / "servers.json"
 
     @property
     def trust(self) -> Path:
         """TUF metadata, targets and the clock's floor."""
         return self.root / "trust"
+
+    @property
+    def vouchers(self) -> Path:
+        """What was signed about the configuration and the firmware that are kept."""
+        return self.root / "vouchers"
 
     @property
     def certificate(self) -> Path:
@@ -44,8 +54,18 @@ class StateFolder:
 
     @property
     def profiles(self) -> Path:
-        """Verified user profiles."""
+        """Verified user profiles, sealed; ``current.yaml`` leads to the one in force, in memory."""
         return self.root / "profile"
+
+    @property
+    def logins(self) -> Path:
+        """Who is logged in, wrong passwords, and what an offline login is checked against."""
+        return self.root / "login"
+
+    @property
+    def key(self) -> Path:
+        """The unit's own key, made here at first use."""
+        return self.root / "unit.key"
 
     @property
     def slots(self) -> Path:

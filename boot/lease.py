@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
@@ -20,9 +20,19 @@ MIN_LEASE_S: Final = 60
 """Shorter leases are treated as this long, so that no server makes a unit spin."""
 
 TFTP_SUB_OPTION: Final = 1
-"""Sub-option of option 43 that names the TFTP server (ours: vendor class OpenTurret)."""
+"""Sub-option of options 43 and 125 that names the TFTP server (ours: OpenTurret)."""
+
+ENTERPRISE: Final = 32_473
+"""The enterprise of options 124 and 125: of RFC 5612, as OpenTurret has none of its own yet."""
+
+MAX_LISTED: Final = 8
+"""Of a longer list of servers or routers the first ones count: each costs time when it is dead."""
+
+MAX_ROUTES: Final = 64
 
 _MAX_BYTES = 65_536
+_NOBODY = IPv4Address(0)
+_SHORTEST_PREFIX = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +40,13 @@ class Lease:
     """One granted address and what came with it; all of it only a hint, except the address.
 
     Attributes:
+        server: The DHCP server; 0.0.0.0 when a person configured the address.
         acquired: Seconds since 1970 when the server granted it.
         lease_s, renew_s, rebind_s: Its length, T1 and T2 (RFC 2131 §4.4.5).
-        tftp_servers: Names or addresses in the order 43, 150, 66, next server.
+        search: Search domains of option 119.
+        tftp_servers: Names or addresses in the order 43, 125, 150, 66, next server.
         boot_file: Option 67 or the file field; may be empty.
+        released: It was given back; its address is only a wish.
     """
 
     address: IPv4Address
@@ -48,9 +61,16 @@ class Lease:
     dns_servers: tuple[IPv4Address, ...] = ()
     ntp_servers: tuple[IPv4Address, ...] = ()
     domain: str = ""
+    search: tuple[str, ...] = ()
     host_name: str = ""
     tftp_servers: tuple[str, ...] = ()
     boot_file: str = ""
+    released: bool = False
+
+    @property
+    def static(self) -> bool:
+        """Whether a person configured it, so that no server knows of it."""
+        return self.server == _NOBODY
 
     @property
     def endless(self) -> bool:
@@ -58,11 +78,13 @@ class Lease:
         return self.lease_s == INFINITE_S
 
     def remaining_s(self, now: float) -> float:
-        """Returns the seconds until it ends.
+        """Returns the seconds until it ends; 0 when it was given back.
 
         A wall clock before the time of the grant counts as no time passed: it was
         reset by a power cut, and only the server can tell.
         """
+        if self.released:
+            return 0.0
         return float("inf") if self.endless else self.lease_s - max(0.0, now - self.acquired)
 
     @classmethod
@@ -74,7 +96,7 @@ class Lease:
         """
         options, address = message.options, message.your_address
         server = _lenient(lambda: options.address(Option.SERVER_ID), None)
-        if server is None or not _usable(address):
+        if server is None or not _usable(server) or not _usable(address):
             raise DhcpError(
                 f"the DHCP server granted {address} and calls itself {server}",
                 "check the address range and the server identifier of the DHCP server",
@@ -90,10 +112,11 @@ class Lease:
             renew_s=renew_s,
             rebind_s=rebind_s,
             routers=_address_list(options, Option.ROUTER),
-            routes=_lenient(options.routes, ()),
+            routes=_lenient(lambda: options.routes()[:MAX_ROUTES], ()),
             dns_servers=_address_list(options, Option.DNS_SERVER),
             ntp_servers=_address_list(options, Option.NTP_SERVER),
             domain=_lenient(lambda: options.text(Option.DOMAIN_NAME), None) or "",
+            search=_lenient(options.domain_search, ()),
             host_name=_lenient(lambda: options.text(Option.HOST_NAME), None) or "",
             tftp_servers=_tftp_servers(message),
             boot_file=_lenient(lambda: options.text(Option.BOOT_FILE), None) or message.file,
@@ -114,9 +137,11 @@ class Lease:
             "dns_servers": [str(server) for server in self.dns_servers],
             "ntp_servers": [str(server) for server in self.ntp_servers],
             "domain": self.domain,
+            "search": list(self.search),
             "host_name": self.host_name,
             "tftp_servers": list(self.tftp_servers),
             "boot_file": self.boot_file,
+            "released": self.released,
         }
 
     @classmethod
@@ -140,9 +165,11 @@ class Lease:
             dns_servers=_addresses(values["dns_servers"]),
             ntp_servers=_addresses(values["ntp_servers"]),
             domain=str(values["domain"]),
+            search=tuple(map(str, values["search"])),
             host_name=str(values["host_name"]),
             tftp_servers=tuple(map(str, values["tftp_servers"])),
             boot_file=str(values["boot_file"]),
+            released=bool(values["released"]),
         )
 
 
@@ -182,22 +209,25 @@ def _lenient(read: Callable[[], T], default: T) -> T:
 
 
 def _address_list(options: Options, code: Option) -> tuple[IPv4Address, ...]:
-    return _lenient(lambda: options.addresses(code), ())
+    return _lenient(lambda: options.addresses(code)[:MAX_LISTED], ())
 
 
 def _usable(address: IPv4Address) -> bool:
+    """Returns whether a host may have an address: not 0.0.0.0/8, 127.0.0.0/8, 224.0.0.0/3."""
     return not (
-        address.is_unspecified or address.is_multicast or address.is_loopback or address.is_reserved
+        address.packed[0] == 0 or address.is_multicast or address.is_loopback or address.is_reserved
     )
 
 
 def _prefix(message: DhcpMessage) -> int:
     mask = _lenient(lambda: message.options.address(Option.SUBNET_MASK), None)
-    try:
-        return IPv4Network(f"0.0.0.0/{mask}").prefixlen if mask is not None else 24
-    except ValueError:
-        logger.warning("ignored: subnet mask %s has holes; /24 is used", mask)
+    if mask is None:
         return 24
+    prefix = int(mask).bit_count()
+    if prefix < _SHORTEST_PREFIX or int(mask) != 0xFFFFFFFF << (32 - prefix) & 0xFFFFFFFF:
+        logger.warning("ignored: subnet mask %s has holes or is too short; /24 is used", mask)
+        return 24
+    return prefix
 
 
 def _timers(message: DhcpMessage, lease_s: int) -> tuple[int, int]:
@@ -212,23 +242,23 @@ def _timers(message: DhcpMessage, lease_s: int) -> tuple[int, int]:
 
 def _tftp_servers(message: DhcpMessage) -> tuple[str, ...]:
     options = message.options
-    vendor = _lenient(lambda: options.vendor_specific().get(TFTP_SUB_OPTION), None)
     listed = _address_list(options, Option.TFTP_SERVER_LIST)
     named = _lenient(lambda: options.text(Option.TFTP_SERVER), None) or message.server_name
     following = "" if message.next_server.is_unspecified else str(message.next_server)
-    servers = [_lenient(lambda: _host(vendor), ""), *map(str, listed), named, following]
+    vendor = _lenient(lambda: _host(options.vendor_specific()), "")
+    identified = _lenient(lambda: _host(options.vendor_identifying().get(ENTERPRISE, {})), "")
+    servers = [vendor, identified, *map(str, listed), named, following]
     return tuple(dict.fromkeys(filter(None, servers)))
 
 
-def _host(value: bytes | None) -> str:
+def _host(sub_options: Mapping[int, bytes]) -> str:
     """Reads an address in 4 bytes, as dnsmasq writes it, or a name in text."""
-    if value is None:
-        return ""
+    value = sub_options.get(TFTP_SUB_OPTION, b"")
     if len(value) == 4:
         return str(IPv4Address(value))
     text = value.rstrip(b"\0").decode("latin-1")
     if not all("!" <= character <= "~" for character in text):
-        raise OptionError("option 43: the TFTP server is not printable ASCII")
+        raise OptionError("option 43 or 125: the TFTP server is not printable ASCII")
     return text
 
 

@@ -1,4 +1,4 @@
-"""The sockets of a DHCP client: raw frames before there is an address, UDP after."""
+"""The sockets of a DHCP client: raw frames before there is an address, UDP after, and ARP."""
 
 import asyncio
 import ctypes
@@ -7,31 +7,32 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Address
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
+from .carrier import Carrier
 from .wire.dhcp import DhcpMessage
 from .wire.errors import WireError
 from .wire.frame import (
     ARP,
     BROADCAST_ADDRESS,
     BROADCAST_MAC,
+    IPV4,
     ArpPacket,
     UdpFrame,
-    ethertype,
 )
 
 SERVER_PORT: Final = 67
 CLIENT_PORT: Final = 68
 
-_ETH_P_ALL = 0x0003
 _SO_ATTACH_FILTER = 26
 _MAX_FRAME = 65_535
 
-# Classic BPF: ARP, or unfragmented IPv4 UDP to port 68; everything else stays in the
-# kernel, so that a busy LAN costs nothing.
-_FILTER = (
+Program: TypeAlias = tuple[tuple[int, int, int, int], ...]
+
+# Classic BPF: unfragmented IPv4 UDP to port 68; everything else stays in the kernel, so
+# that a busy LAN costs nothing.
+_DHCP_ONLY: Final[Program] = (
     (0x28, 0, 0, 12),  # ldh ethertype
-    (0x15, 8, 0, 0x0806),  # ARP: accept
     (0x15, 0, 8, 0x0800),  # not IPv4: drop
     (0x30, 0, 0, 23),  # ldb protocol
     (0x15, 0, 6, 17),  # not UDP: drop
@@ -59,17 +60,12 @@ class MessagePort(Protocol):
 
 
 class BroadcastPort:
-    """DHCP by broadcast over raw frames, for a unit without an address.
-
-    Listens to ARP on the same socket, so that a conflict over the offered address is
-    seen while the server is still thinking (RFC 5227).
-    """
+    """DHCP by broadcast over raw frames, for a unit without an address."""
 
     def __init__(self, link: socket.socket, mac: bytes) -> None:
         """Takes over a non-blocking socket that carries one Ethernet frame per datagram."""
         self._link = link
         self._mac = mac
-        self._claimed: set[IPv4Address] = set()
 
     async def send(self, message: DhcpMessage) -> None:
         """Broadcasts one message from 0.0.0.0."""
@@ -82,47 +78,60 @@ class BroadcastPort:
             destination_port=SERVER_PORT,
             payload=bytes(message),
         )
-        await self._send(bytes(frame))
+        await asyncio.get_running_loop().sock_sendall(self._link, bytes(frame))
 
     async def receive(self) -> DhcpMessage:
-        """Returns the next well-formed message for port 68; notes ARP claims on the way."""
+        """Returns the next well-formed message for port 68."""
         while True:
             await asyncio.sleep(0)  # a flooded socket never suspends, and no deadline would come
             frame = await asyncio.get_running_loop().sock_recv(self._link, _MAX_FRAME)
             try:
-                if ethertype(frame) == ARP:
-                    self._note_claim(ArpPacket.parse(frame))
-                    continue
                 datagram = UdpFrame.parse(frame)
                 if datagram.destination_port == CLIENT_PORT:
                     return DhcpMessage.parse(datagram.payload)
             except WireError:
                 continue
 
-    async def probe(self, address: IPv4Address) -> None:
-        """Asks the LAN whether anybody uses an address (RFC 5227 §2.1.1)."""
-        self._claimed.discard(address)
-        await self._send(bytes(ArpPacket.probe(self._mac, address)))
+    def close(self) -> None:
+        """Closes the socket."""
+        self._link.close()
 
-    async def announce(self, address: IPv4Address) -> None:
-        """Tells the LAN that an address is ours now (RFC 5227 §2.3)."""
-        await self._send(bytes(ArpPacket.announcement(self._mac, address)))
 
-    def is_claimed(self, address: IPv4Address) -> bool:
-        """Returns whether somebody else used or probed for the address since the probe."""
-        return address in self._claimed
+class ArpPort:
+    """ARP about one address that this unit has or wants (RFC 5227)."""
+
+    def __init__(self, link: socket.socket, mac: bytes, address: IPv4Address) -> None:
+        """Takes over a non-blocking socket that carries one Ethernet frame per datagram."""
+        self._link = link
+        self._mac = mac
+        self.address = address
+
+    async def probe(self) -> None:
+        """Asks the LAN whether anybody uses the address (RFC 5227 §2.1.1)."""
+        await self._send(ArpPacket.probe(self._mac, self.address))
+
+    async def announce(self) -> None:
+        """Tells the LAN that the address is ours (RFC 5227 §2.3)."""
+        await self._send(ArpPacket.announcement(self._mac, self.address))
+
+    async def rival(self) -> ArpPacket:
+        """Returns the next packet by which another machine uses the address or probes for it."""
+        while True:
+            await asyncio.sleep(0)  # as above
+            frame = await asyncio.get_running_loop().sock_recv(self._link, _MAX_FRAME)
+            try:
+                packet = ArpPacket.parse(frame)
+            except WireError:
+                continue
+            if packet.sender_mac != self._mac and packet.claims(self.address):
+                return packet
 
     def close(self) -> None:
         """Closes the socket."""
         self._link.close()
 
-    async def _send(self, frame: bytes) -> None:
-        await asyncio.get_running_loop().sock_sendall(self._link, frame)
-
-    def _note_claim(self, packet: ArpPacket) -> None:
-        if packet.sender_mac == self._mac:
-            return
-        self._claimed.add(packet.target if packet.sender.is_unspecified else packet.sender)
+    async def _send(self, packet: ArpPacket) -> None:
+        await asyncio.get_running_loop().sock_sendall(self._link, bytes(packet))
 
 
 class UnicastPort:
@@ -162,6 +171,12 @@ class Ports(Protocol):
     def unicast(self, server: IPv4Address) -> MessagePort:
         """Opens the port of a unit that renews; the server may be 255.255.255.255."""
 
+    def arp(self, address: IPv4Address) -> ArpPort:
+        """Opens the port that tells who else claims an address."""
+
+    def carrier(self) -> Carrier:
+        """Opens what tells that the cable was pulled and plugged in again."""
+
 
 @dataclass(frozen=True, slots=True)
 class InterfacePorts:
@@ -176,14 +191,16 @@ class InterfacePorts:
         Raises:
             OSError: No such interface, or no right to use raw sockets.
         """
-        link = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK)
-        try:
-            _attach_filter(link)
-            link.bind((self.interface, _ETH_P_ALL))
-        except OSError:
-            link.close()
-            raise
-        return BroadcastPort(link, self.mac())
+        return BroadcastPort(self._frames(IPV4, _DHCP_ONLY), self.mac())
+
+    def arp(self, address: IPv4Address) -> ArpPort:
+        """Opens an AF_PACKET socket for ARP about one address.
+
+        Raises:
+            OSError: No such interface, or no right to use raw sockets.
+        """
+        mac = self.mac()
+        return ArpPort(self._frames(ARP, _claims_only(mac, address)), mac, address)
 
     def unicast(self, server: IPv4Address) -> MessagePort:
         """Opens a UDP socket on port 68 of the interface.
@@ -202,9 +219,47 @@ class InterfacePorts:
             raise
         return UnicastPort(udp, server)
 
+    def carrier(self) -> Carrier:
+        """Opens a netlink socket.
 
-def _attach_filter(link: socket.socket) -> None:
-    code = b"".join(struct.pack("HBBI", *instruction) for instruction in _FILTER)
+        Raises:
+            OSError: No such interface.
+        """
+        return Carrier.of(self.interface)
+
+    def _frames(self, protocol: int, program: Program) -> socket.socket:
+        link = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK)
+        try:
+            _attach_filter(link, program)
+            link.bind((self.interface, protocol))
+        except OSError:
+            link.close()
+            raise
+        return link
+
+
+def _claims_only(mac: bytes, address: IPv4Address) -> Program:
+    """ARP from another machine that has, or probes for, one address."""
+    wanted = int(address)
+    return (
+        (0x28, 0, 0, 12),  # ldh ethertype
+        (0x15, 0, 10, ARP),
+        (0x20, 0, 0, 28),  # ld sender's address
+        (0x15, 3, 0, wanted),
+        (0x15, 0, 7, 0),  # neither ours nor a probe: drop
+        (0x20, 0, 0, 38),  # ld target's address
+        (0x15, 0, 5, wanted),
+        (0x20, 0, 0, 22),  # ld sender's MAC, first four bytes
+        (0x15, 0, 2, int.from_bytes(mac[:4], "big")),
+        (0x28, 0, 0, 26),  # ldh its last two
+        (0x15, 1, 0, int.from_bytes(mac[4:], "big")),
+        (0x06, 0, 0, _MAX_FRAME),  # accept
+        (0x06, 0, 0, 0),  # drop
+    )
+
+
+def _attach_filter(link: socket.socket, instructions: Program) -> None:
+    code = b"".join(struct.pack("HBBI", *instruction) for instruction in instructions)
     program = ctypes.create_string_buffer(code, len(code))
-    head = struct.pack("HP", len(_FILTER), ctypes.addressof(program))
+    head = struct.pack("HP", len(instructions), ctypes.addressof(program))
     link.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, head)

@@ -1,18 +1,21 @@
-"""From a lease to a verified configuration and firmware: dns, tftp, ftpes, trust, slot."""
+"""From a lease to a verified configuration and firmware: dns, tftp, tss, trust, slot."""
 
 import asyncio
 import logging
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from ..hal.clock import Clock
 from .cache import read_bounded, write_atomically
 from .dns import Resolver
 from .document import MAX_BYTES, Document, parse_document
+from .enrol import Enrolment
 from .errors import (
+    AccountRefusedError,
     BootError,
+    DnsError,
     DocumentError,
     IdentityError,
     TransportError,
@@ -20,22 +23,26 @@ from .errors import (
     UntrustedServerError,
 )
 from .folder import StateFolder
-from .ftpes import FtpesSession
 from .identity import Identity
+from .kept import SITE_CONFIGURATION, KeptContent, digest
 from .lease import Lease
+from .preferences import Preferences
 from .slots import Slot, SlotManager
-from .status import StatusBoard
+from .sources import Sources
+from .status import Stage, StatusBoard
 from .tls import client_context
-from .transport import Account, Server, Terms
+from .transport import Account, Files, Server, Terms
 from .trust import TrustStore, VerifiedTree
-from .tss import FALLBACK_NAMES, HintStore, TftpHints, locate
+from .visit import Visit
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 VERSION_KEY: Final = "application.config.version"
 MAX_IMAGE_BYTES: Final = 134_217_728
 REFUSED_ALARM: Final = "trust.refused"
-STAGES: Final = ("dns", "tftp", "ftpes", "trust", "slot")
+KEPT_ALARM: Final = "kept.refused"
+STAGES: Final = ("dns", "tftp", "tss", "trust", "slot")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,22 +91,27 @@ class Provisioner:
         self._folder = folder
         self._status = status
         self._clock = clock
-        self._hints = HintStore(folder.hints)
+        self._sources = Sources(identity, folder, status, clock)
         self._slots = SlotManager(folder.slots)
         self._trust = TrustStore(folder.trust, identity.root, clock)
+        self._kept = KeptContent(identity, self._trust, folder.vouchers)
+        self.enrolment = Enrolment(identity, folder.certificate, clock, self._trust.floor)
         self._lock = asyncio.Lock()
-        self._servers: tuple[Server, ...] = ()
 
     def kept(self) -> Provision | None:
-        """Returns what was good last time; None when this unit never got that far."""
+        """Returns what was good last time; None when this unit has nothing that is still signed."""
         data = read_bounded(self._folder.configuration, MAX_BYTES)
         slot = self._slots.current()
         if data is None or slot is None:
             return None
         try:
+            self._kept.check_configuration(data)
+            self._kept.check_firmware(slot.sha256)
             return Provision(parse_document(data), slot)
-        except DocumentError:
-            logger.exception("the kept configuration is damaged")
+        except (DocumentError, TrustError) as error:
+            self._status.raise_alarm(
+                KEPT_ALARM, f"what was kept is not used: {error}", error.remedy
+            )
             return None
 
     async def provision(self, lease: Lease, resolver: Resolver) -> Provision:
@@ -112,52 +124,98 @@ class Provisioner:
         self._status.clear_alarm(REFUSED_ALARM)
         try:
             async with self._lock:
-                names = await self._ask_hints(lease, resolver)
-                self._servers = await self._locate(names, resolver)
-                provision = await self._visit_first_good(self._servers)
-                self._hints.save(names)
+                candidates = self._sources.candidates(lease, resolver)
+                server, provision = await self._first_good(candidates, self._provision)
+                self._sources.good(server, lease)
+                self._status.clear_alarm(KEPT_ALARM)
         except OSError as error:
             raise BootError(f"the state folder: {error}", "free or replace the medium") from error
         return provision
 
-    async def profile(self, user: str, resolver: Resolver) -> bytes:
-        """Returns the verified profile of a user.
+    def servers(self, resolver: Resolver) -> AsyncIterator[Server]:
+        """Yields the TSS servers that are known, those that were found last first."""
+        return self._sources.recent(resolver)
+
+    async def profile(self, user: str, resolver: Resolver, kept: bytes | None) -> bytes:
+        """Returns the verified profile of a user; none of it stays on the medium.
+
+        Args:
+            user: Whose it is.
+            resolver: Finds the TSS.
+            kept: What was verified last; it is not fetched again.
 
         Raises:
             TrustError: It is not signed, or not acceptable.
             BootError: No TSS gave it.
         """
         async with self._lock:
-            servers = self._servers or await locate(self._hints.load(), resolver)
-            return await self._profile_from_first_good(servers, f"profiles/{user}.yaml")
+            candidates = self._sources.recent(resolver)
+            with self._status.step("profile") as step:
+                target = f"profiles/{user}.yaml"
+                _, data = await self._first_good(
+                    candidates, lambda visit: self._fetch_profile(visit, target, kept, step)
+                )
+                step.detail = target
+                return data
 
-    async def _ask_hints(self, lease: Lease, resolver: Resolver) -> tuple[str, ...]:
-        """Asks TFTP; a missing hint is no reason to stop."""
-        hints = TftpHints(self._identity.folder, self._identity.model)
-        try:
-            with self._status.step("tftp") as step:
-                names = await hints.ask(lease, resolver, step.count)
-                step.detail = ", ".join(names)
-                return names
-        except BootError:
-            usual = [f"{name}.{lease.domain}" for name in FALLBACK_NAMES if lease.domain]
-            return self._hints.load() or tuple(usual)
-
-    async def _locate(self, names: Sequence[str], resolver: Resolver) -> tuple[Server, ...]:
-        with self._status.step("dns") as step:
-            servers = await locate(names, resolver)
-            step.detail = ", ".join(f"{server.name} {server.address}" for server in servers)
-            return servers
-
-    async def _visit_first_good(self, servers: Sequence[Server]) -> Provision:
+    async def _first_good(
+        self, servers: AsyncIterator[Server], take: Callable[[Visit], Awaitable[T]]
+    ) -> tuple[Server, T]:
+        """Returns what the first server gives that has it, and who that was."""
         failures: list[BootError] = []
-        for server in servers:
-            try:
-                return await self._visit(server)
-            except BootError as error:
-                self._tell(server, error)
-                failures.append(error)
+        try:
+            async for server in servers:
+                try:
+                    return server, await self._admitted(server, take)
+                except BootError as error:
+                    self._sources.failed(server)
+                    self._tell(server, error)
+                    failures.append(error)
+        except DnsError as error:
+            failures.append(error)
         raise _worst(failures)
+
+    async def _admitted(self, server: Server, take: Callable[[Visit], Awaitable[T]]) -> T:
+        """Takes something from one server, once more after a refusal that enrolling may mend."""
+        try:
+            return await self._take(server, take)
+        except AccountRefusedError as refused:
+            try:
+                await asyncio.to_thread(self.enrolment.answer_refusal, server)
+            except BootError as error:
+                logger.warning("%s", error)
+                raise refused from error
+        return await self._take(server, take)
+
+    async def _take(self, server: Server, take: Callable[[Visit], Awaitable[T]]) -> T:
+        """Takes something from one server; what one transport brings wrongly another may not."""
+        kept = self.kept()
+        preferences = Preferences.of(kept.configuration) if kept else Preferences()
+        terms = Terms(
+            self.enrolment.context(), self._clock, bandwidth=preferences.bandwidth(self._clock)
+        )
+        order = preferences.order
+        while True:
+            visit = self._visit(server, terms, order)
+            try:
+                return await take(visit)
+            except (TransportError, TrustError) as error:
+                order = visit.left
+                if not order:
+                    raise
+                self._tell(server, error)
+            finally:
+                await asyncio.to_thread(visit.close)
+
+    def _visit(self, server: Server, terms: Terms, order: Sequence[str]) -> Visit:
+        return Visit(
+            server,
+            Account(self._identity.username, self._identity.password),
+            terms,
+            order=order,
+            count=lambda _: None,
+            trouble=lambda error: self._tell(server, error),
+        )
 
     def _tell(self, server: Server, error: BootError) -> None:
         """Shows refused content even when the next server has good content."""
@@ -165,37 +223,37 @@ class Provisioner:
         if isinstance(error, (TrustError, UntrustedServerError)):
             self._status.raise_alarm(REFUSED_ALARM, f"{server.name}: {error}", error.remedy)
 
-    async def _visit(self, server: Server) -> Provision:
-        """Takes everything from one server, in one session."""
-        with self._status.step("ftpes") as step:
-            session = await self._open(server, step.count)
-            step.detail = str(server)
-        try:
-            with self._status.step("trust") as step:
-                session.count_for(step.count)
-                tree, data = await asyncio.to_thread(self._verify, session)
-                configuration = self._accept(data)
-                step.detail = f"configuration {configuration.number(VERSION_KEY)}"
-            with self._status.step("slot") as step:
-                session.count_for(step.count)
-                slot = await asyncio.to_thread(self._install, tree)
-                step.detail = slot.version
-        finally:
-            await asyncio.to_thread(session.close)
+    async def _provision(self, visit: Visit) -> Provision:
+        """Takes everything from one server."""
+        with self._status.step("tss") as step:
+            visit.count_for(step.count)
+            foreseen, cold = self._trust.foreseen(), self.kept() is None
+            await asyncio.to_thread(visit.open, foreseen, prepare=cold)
+            step.detail = f"{visit.way} {visit.server}"
+        with self._status.step("trust") as step:
+            visit.count_for(step.count)
+            tree, data = await asyncio.to_thread(self._verify, visit)
+            configuration = self._accept(data)
+            step.detail = f"configuration {configuration.number(VERSION_KEY)}"
+        with self._status.step("slot") as step:
+            visit.count_for(step.count)
+            slot = await asyncio.to_thread(self._install, tree)
+            step.detail = slot.version
         write_atomically(self._folder.configuration, data)
+        self._kept.keep_only([digest(data), slot.sha256])
         return Provision(configuration, slot)
 
-    async def _open(self, server: Server, count: Callable[[int], None]) -> FtpesSession:
-        account = Account(self._identity.username, self._identity.password)
-        terms = Terms(trusting(self._identity), self._clock)
-        return await asyncio.to_thread(FtpesSession.open, server, account, terms, count=count)
-
-    def _verify(self, session: FtpesSession) -> tuple[VerifiedTree, bytes]:
+    def _verify(self, files: Files) -> tuple[VerifiedTree, bytes]:
         """Returns the verified tree and, from it, the unit's configuration or the site's."""
-        tree = self._trust.refresh(session)
-        own = tree.fetch(f"units/{self._identity.folder}/config.yaml", max_bytes=MAX_BYTES)
-        path = own or tree.must_fetch("sites/default/config.yaml", max_bytes=MAX_BYTES)
-        return tree, path.read_bytes()
+        tree = self._trust.refresh(files)
+        target = f"units/{self._identity.folder}/config.yaml"
+        path = tree.fetch(target, max_bytes=MAX_BYTES)
+        if path is None:
+            target = SITE_CONFIGURATION
+            path = tree.must_fetch(target, max_bytes=MAX_BYTES)
+        data = path.read_bytes()
+        self._kept.vouch(tree, target, digest(data))
+        return tree, data
 
     def _accept(self, data: bytes) -> Document:
         """Returns a configuration that is well-formed and not older than the kept one.
@@ -214,10 +272,14 @@ class Provisioner:
         return configuration
 
     def _kept_version(self) -> int:
+        """The version of the kept configuration; 0 for one that nobody has signed."""
         data = read_bounded(self._folder.configuration, MAX_BYTES)
+        if data is None:
+            return 0
         try:
-            return parse_document(data).number(VERSION_KEY) if data is not None else 0
-        except DocumentError:
+            self._kept.check_configuration(data)
+            return parse_document(data).number(VERSION_KEY)
+        except (DocumentError, TrustError):
             return 0
 
     def _install(self, tree: VerifiedTree) -> Slot:
@@ -225,40 +287,25 @@ class Provisioner:
         folder = f"firmware/{self._identity.firmware}"
         path = tree.must_fetch(f"{folder}/manifest.yaml", max_bytes=MAX_BYTES)
         manifest = Manifest.parse(path.read_bytes())
+        target = f"{folder}/{manifest.file}"
+        self._kept.vouch(tree, target, manifest.sha256)
         current = self._slots.current()
         if current and (current.version, current.sha256) == (manifest.version, manifest.sha256):
             self._slots.tidy()
             return current
-        wheel = tree.must_fetch(f"{folder}/{manifest.file}", max_bytes=MAX_IMAGE_BYTES)
+        wheel = tree.must_fetch(target, max_bytes=MAX_IMAGE_BYTES)
         try:
             return self._slots.install(wheel, version=manifest.version, sha256=manifest.sha256)
         finally:
             wheel.unlink(missing_ok=True)
 
-    async def _profile_from_first_good(self, servers: Sequence[Server], target: str) -> bytes:
-        failures: list[BootError] = []
-        with self._status.step("profile") as step:
-            for server in servers:
-                try:
-                    data = await self._fetch_profile(server, target, step.count)
-                except BootError as error:
-                    logger.warning("%s: %s", server, error)
-                    failures.append(error)
-                else:
-                    step.detail = target
-                    return data
-            raise _worst(failures)
-
     async def _fetch_profile(
-        self, server: Server, target: str, count: Callable[[int], None]
+        self, visit: Visit, target: str, kept: bytes | None, step: Stage
     ) -> bytes:
-        session = await self._open(server, count)
-        try:
-            tree = await asyncio.to_thread(self._trust.refresh, session)
-            path = await asyncio.to_thread(tree.must_fetch, target, max_bytes=MAX_BYTES)
-        finally:
-            await asyncio.to_thread(session.close)
-        data = path.read_bytes()
+        visit.count_for(step.count)
+        await asyncio.to_thread(visit.open, self._trust.foreseen(), prepare=False)
+        tree = await asyncio.to_thread(self._trust.refresh, visit)
+        data = await asyncio.to_thread(tree.read, target, max_bytes=MAX_BYTES, kept=kept)
         parse_document(data)
         return data
 

@@ -1,6 +1,8 @@
 """What the boot agent answers on its control socket, one method each."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Address
 from typing import Final
 
 from ..hal.wire.json_lines import JsonObject, optional
@@ -8,7 +10,7 @@ from ..hal.wire.json_lines import field as member
 from .connection import Connection
 from .control import Handler
 from .document import Document
-from .errors import ControlError
+from .errors import ControlError, DhcpError, DnsError
 from .login import Logins
 from .status import StatusBoard
 
@@ -55,8 +57,8 @@ class Requests:
         configuration = self._configuration()
         if configuration is None:
             raise ControlError("the unit is not configured yet", "wait for the end of the boot")
-        resolver = self._connection.network.resolver
-        person, path = await self._logins.login(user, password, configuration, resolver)
+        names = _Names(self._connection)
+        person, path = await self._logins.login(user, password, configuration, names)
         return {"user": person.user, "name": person.name, "profile": str(path)}
 
     async def _log_out(self, _: JsonObject) -> Mapping[str, object]:
@@ -73,3 +75,17 @@ class Requests:
         except ValueError as error:
             raise ControlError(str(error)) from error
         return {}
+
+
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """Finds names through the connection as it is now; without an address there are none."""
+
+    connection: Connection
+
+    async def resolve(self, name: str) -> tuple[IPv4Address, ...]:
+        try:
+            network = self.connection.network
+        except DhcpError as error:
+            raise DnsError(str(error), error.remedy) from error
+        return await network.resolver.resolve(name)

@@ -25,7 +25,7 @@ StageState: TypeAlias = Literal["waiting", "running", "done", "failed"]
 RUNNING = "running"
 """What the board shows instead of a stage once the boot is over."""
 
-SEQUENCE = ("link", "dhcp", "dns", "tftp", "ftpes", "trust", "slot", "matrix", "runtime")
+SEQUENCE = ("link", "dhcp", "dns", "tftp", "tss", "trust", "slot", "matrix", "runtime")
 """The stages of every boot, in order; login, profile and register follow when they happen."""
 
 _STATES: dict[str, StageState] = {
@@ -292,6 +292,11 @@ class StatusBoard:
         if self._alarms.pop(code, None) is not None:
             event = Event("alarm cleared", code=code)
             self._tell(logging.INFO, event, "alarm %s cleared", code)
+
+    def tell(self, level: int, event: Event) -> None:
+        """Tells of something that changes neither stage nor alarm, in the log and as an event."""
+        words = (event.stage, event.message or event.detail)
+        self._tell(level, event, "%s", ": ".join(filter(None, words)))
 
     def learn(self, **facts: object) -> None:
         """Adds facts such as ``firmware_version`` or ``config_version``."""

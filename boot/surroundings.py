@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from ..hal.backoff import Backoff
 from ..hal.clock import Clock
 from ..hal.syslog import Redactor
-from .dhcp import Timing
+from .binding import Timing
 from .interface import Interface
 from .link import Ports
 

@@ -9,11 +9,14 @@ and only where that names something new ``<n>.snapshot.json``, ``<n>.targets.jso
 the targets (TUF specification, section 5).
 """
 
+import contextlib
+import json
 import logging
+import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import IO, Final, NoReturn
 from urllib.parse import quote
 
 from tuf.api.exceptions import (
@@ -33,6 +36,7 @@ from ..hal.clock import Clock
 from .cache import read_bounded, write_atomically
 from .errors import BootError, NoSuchFileError, TransportError, TrustError
 from .floor import ClockFloor
+from .memory import SHARED_MEMORY
 from .transport import Files
 from .vouchers import Voucher, root_chain, signed_by
 
@@ -52,6 +56,8 @@ _LIMITS: Final = UpdaterConfig(
 """Rotations count from the factory's root on, so they last for a unit's life.  JSON takes up
 to 24 times its length in memory, and an attacker's is parsed before its signature is checked."""
 
+_IN_MEMORY_BYTES = 1_048_576
+
 _METADATA, _TARGETS, _ROOTS = "metadata", "targets", "root_history"
 _FACTORY_REMEDY = "write root.json of the factory folder again: turret bundle makes it"
 
@@ -70,6 +76,17 @@ class TrustStore:
         self._directory = directory
         self._root = root
         self.floor = ClockFloor(directory / "clock", clock)
+
+    def foreseen(self) -> tuple[str, ...]:
+        """Returns what the next refresh asks for first, in order: a newer root, the timestamp."""
+        try:
+            newest = int(json.loads(self._root)["signed"]["version"])
+        except (ValueError, TypeError, KeyError):
+            return ()
+        roots = self._directory / _METADATA / _ROOTS
+        while (roots / f"{newest + 1}.root.json").is_file():
+            newest += 1
+        return f"{_METADATA}/{newest + 1}.root.json", f"{_METADATA}/timestamp.json"
 
     def refresh(self, files: Files) -> "VerifiedTree":
         """Checks what a server offers and returns its verified tree.
@@ -117,7 +134,7 @@ class TrustStore:
         try:
             return _Updater(self._directory, self._root, fetcher, now)
         except (RepositoryError, ValueError) as error:
-            raise TrustError(f"the factory's root.json: {error}", _FACTORY_REMEDY) from error
+            raise TrustError(f"damaged ({error})", _FACTORY_REMEDY, file="root.json") from error
 
 
 class VerifiedTree:
@@ -139,13 +156,9 @@ class VerifiedTree:
             OSError: The medium fails.
         """
         try:
-            info = self._find(target)
+            info = self._find(target, max_bytes)
             if info is None:
                 return None
-            if info.length > max_bytes:
-                raise TrustError(
-                    f"{target}: {info.length} bytes exceed {max_bytes}", "publish a smaller file"
-                )
             cached = self._updater.find_cached_target(info)
             return Path(cached or self._updater.download_target(info))
         except (RepositoryError, DownloadError, ValueError) as error:
@@ -161,8 +174,33 @@ class VerifiedTree:
         """
         path = self.fetch(target, max_bytes=max_bytes)
         if path is None:
-            raise TrustError(f"{target} is not signed", f"publish {target} on the TSS")
+            raise _unsigned(target)
         return path
+
+    def read(self, target: str, *, max_bytes: int, kept: bytes | None = None) -> bytes:
+        """Returns the content of a target, of which nothing is left on the medium.
+
+        Args:
+            target: It has to be there.
+            max_bytes: The longest that is accepted.
+            kept: What is here already; nothing is fetched when it is what was signed.
+
+        Raises:
+            TrustError: As `must_fetch`.
+            TransportError: The server failed.
+            OSError: The medium fails.
+        """
+        try:
+            info = self._find(target, max_bytes)
+            if info is None:
+                raise _unsigned(target)
+            if kept is not None and _is_signed(info, kept):
+                return kept
+            with tempfile.TemporaryDirectory(dir=SHARED_MEMORY) as folder:
+                path = self._updater.download_target(info, f"{folder}/target")
+                return Path(path).read_bytes()
+        except (RepositoryError, DownloadError, ValueError) as error:
+            _refuse(self._fetcher.last, error, self._now)
 
     def voucher(self, target: str) -> Voucher:
         """Returns what proves later, without a server, that a fetched target was signed.
@@ -172,12 +210,16 @@ class VerifiedTree:
         """
         chain = self._updater.chain(target)
         if not chain:
-            raise TrustError(f"{target} is not signed", f"publish {target} on the TSS")
+            raise _unsigned(target)
         return Voucher(target, chain)
 
-    def _find(self, target: str) -> TargetFile | None:
+    def _find(self, target: str, max_bytes: int) -> TargetFile | None:
         info = self._updater.get_targetinfo(target)
         self._updater.keep()
+        if info is not None and info.length > max_bytes:
+            raise TrustError(
+                f"{info.length} bytes exceed {max_bytes}", "publish a smaller file", file=target
+            )
         return info
 
 
@@ -260,6 +302,19 @@ class _Fetcher(FetcherInterface):
         self._files = files
         self.last = ""
 
+    @contextlib.contextmanager
+    def download_file(self, url: str, max_length: int) -> Iterator[IO[bytes]]:
+        """Fetches a file; what is small stays in memory, as nobody's profile may lie about."""
+        received = 0
+        with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES) as file:
+            for chunk in self.fetch(url):
+                received += len(chunk)
+                if received > max_length:
+                    raise DownloadLengthMismatchError(f"{url} is longer than {max_length} bytes")
+                file.write(chunk)
+            file.seek(0)
+            yield file
+
     def _fetch(self, url: str) -> Iterator[bytes]:
         """Yields a file; a missing one is what python-tuf calls a 404.
 
@@ -275,14 +330,26 @@ class _Fetcher(FetcherInterface):
             raise DownloadError(str(error)) from error
 
 
-def _refuse(what: str, error: Exception, now: float) -> NoReturn:
+def _is_signed(info: TargetFile, content: bytes) -> bool:
+    try:
+        info.verify_length_and_hashes(content)
+    except LengthOrHashMismatchError:
+        return False
+    return True
+
+
+def _unsigned(target: str) -> TrustError:
+    return TrustError("it is not signed", f"publish {target} on the TSS", file=target)
+
+
+def _refuse(file: str, error: Exception, now: float) -> NoReturn:
     """Raises the transport's own error, or why the content was refused."""
     if isinstance(error, BootError):
         raise error
     if isinstance(error.__cause__, TransportError) and not isinstance(error, DownloadHTTPError):
         raise error.__cause__
     reason, remedy = _reason(error, now)
-    raise TrustError(f"{what}: {reason}", remedy) from error
+    raise TrustError(reason, remedy, file=file) from error
 
 
 def _reason(error: Exception, now: float) -> tuple[str, str]:

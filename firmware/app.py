@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import random
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ from ..hal.board import DeviceSpec
 from ..hal.clock import Clock
 from ..hal.errors import HalError, MatrixError
 from ..hal.matrix import MixingMatrix
+from ..hal.notify import Heartbeat
 from ..hal.registry import Registry
 from .alarms import AlarmBoard
 from .board import Devices, read_board
@@ -136,7 +138,8 @@ class Runtime:
         """
         try:
             await self.start()
-            await stop.wait()
+            async with Heartbeat(os.environ, self._pulse):
+                await stop.wait()
         finally:
             await self.stop()
 
@@ -166,6 +169,14 @@ class Runtime:
         await self._agent.stop(hang_up=True)
         await self._live.close()
         await self._devices.close()
+
+    async def _pulse(self) -> str:
+        """Returns what the unit does, once the SIP thread has given a sign of life."""
+        await self._agent.pulse()
+        registrations = self._desk.registrations
+        registered = sum(registration.registered for registration in registrations)
+        calls = len(self._desk.lines())
+        return f"{calls} calls, registered at {registered} of {len(registrations)}"
 
     async def _resume(self) -> None:
         """Takes the calls back as soon as the matrix answers, then follows logins and logouts."""

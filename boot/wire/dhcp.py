@@ -1,4 +1,4 @@
-r"""DHCP messages (RFC 2131) and their options (RFC 2132, 3396, 3442, 3925).
+r"""DHCP messages (RFC 2131) and their options (RFC 2132, 3396, 3397, 3442, 3925).
 
 >>> offer = DhcpMessage(BootpOp.REPLY, xid=7, options=Options(((Option.ROUTER, b"\n\1\0\1"),)))
 >>> DhcpMessage.parse(bytes(offer)).options.addresses(Option.ROUTER)
@@ -21,9 +21,13 @@ MIN_MESSAGE_BYTES: Final = 300
 INFINITE_S: Final = 0xFFFFFFFF
 """A lease time that never ends (RFC 2131 §3.3)."""
 
+MAX_SEARCH_DOMAINS: Final = 8
+"""More search domains than this are not read: each of them costs queries."""
+
 _FIXED = struct.Struct("!BBBBIHH4s4s4s4s16s64s128s4s")
 _BROADCAST = 0x8000
 _PAD, _END = 0, 255
+_MAX_NAME = 253
 _ANY = IPv4Address(0)
 
 
@@ -73,6 +77,7 @@ class Option(enum.IntEnum):
     BOOT_FILE = 67
     DOMAIN_SEARCH = 119
     CLASSLESS_ROUTES = 121
+    VENDOR_IDENTIFYING_CLASS = 124
     VENDOR_IDENTIFYING = 125
     TFTP_SERVER_LIST = 150
 
@@ -162,13 +167,25 @@ class Options:
         """
         return dict(_parse_enterprises(self.raw(Option.VENDOR_IDENTIFYING) or b""))
 
+    def domain_search(self) -> tuple[str, ...]:
+        """Returns the search domains of option 119 (RFC 3397), in order, without the last dot.
+
+        Raises:
+            OptionError: A name is truncated, too long, not printable, or points forwards.
+        """
+        return tuple(_parse_names(self.raw(Option.DOMAIN_SEARCH) or b""))
+
     def __bytes__(self) -> bytes:
         return b"".join(_pieces(code, value) for code, value in self.items) + bytes([_END])
 
 
 @dataclass(frozen=True, slots=True)
 class DhcpMessage:
-    """One DHCP message; ``sname`` and ``file`` are empty when options overloaded them."""
+    """One DHCP message.
+
+    ``server_name`` and ``file`` are empty when options overloaded them, and when they hold
+    what is no text: a careless server must not cost the lease.
+    """
 
     op: BootpOp
     xid: int
@@ -224,8 +241,8 @@ class DhcpMessage:
             your_address=IPv4Address(yiaddr),
             next_server=IPv4Address(siaddr),
             relay_address=IPv4Address(giaddr),
-            server_name="" if overload & 2 else _fixed_text("sname", sname),
-            file="" if overload & 1 else _fixed_text("file", file),
+            server_name="" if overload & 2 else _fixed_text(sname),
+            file="" if overload & 1 else _fixed_text(file),
             hops=hops,
             options=options,
         )
@@ -287,6 +304,11 @@ def _parse_routes(data: bytes) -> Iterator[Route]:
         at += 5 + octets
 
 
+def vendor_identifying(enterprise: int, data: bytes) -> bytes:
+    """Returns the value of option 124 or 125 with one enterprise's data (RFC 3925 §3, §4)."""
+    return enterprise.to_bytes(4, "big") + bytes([len(data)]) + data
+
+
 def _parse_enterprises(data: bytes) -> Iterator[tuple[int, dict[int, bytes]]]:
     at = 0
     while at < len(data):
@@ -297,15 +319,65 @@ def _parse_enterprises(data: bytes) -> Iterator[tuple[int, dict[int, bytes]]]:
         at += 5 + data[at + 4]
 
 
+def _parse_names(data: bytes) -> Iterator[str]:
+    at = 0
+    for _ in range(MAX_SEARCH_DOMAINS):
+        if at >= len(data):
+            return
+        labels, at = _parse_name(data, at)
+        if labels:
+            yield ".".join(labels)
+
+
+def _parse_name(data: bytes, at: int) -> tuple[list[str], int]:
+    """Reads a compressed name (RFC 1035 §4.1.4) and where the next one starts.
+
+    Pointers lead to an earlier name only, so that there are no loops.
+    """
+    labels: list[str] = []
+    start, after = at, None
+    while (length := _byte(data, at)) != 0:
+        if length & 0xC0 == 0xC0:
+            after = at + 2 if after is None else after
+            target = (length & 0x3F) << 8 | _byte(data, at + 1)
+            if target >= start:
+                raise OptionError(f"option 119: the pointer at byte {at} leads forwards")
+            at = start = target
+            continue
+        labels.append(_label(data[at + 1 : at + 1 + length], length))
+        if sum(map(len, labels)) + len(labels) > _MAX_NAME:
+            raise OptionError(f"option 119: a name is longer than {_MAX_NAME} bytes")
+        at += 1 + length
+    return labels, at + 1 if after is None else after
+
+
+def _byte(data: bytes, at: int) -> int:
+    if at >= len(data):
+        raise OptionError("option 119: it ends inside a name")
+    return data[at]
+
+
+def _label(value: bytes, length: int) -> str:
+    if length > 63 or len(value) < length:
+        raise OptionError(f"option 119: {length} is no length of a label here")
+    text = value.decode("latin-1")
+    if not all("!" <= character <= "~" and character != "." for character in text):
+        raise OptionError("option 119: a label is not printable ASCII")
+    return text
+
+
 def _exactly(length: int, code: int, value: bytes) -> bytes:
     if len(value) != length:
         raise OptionError(f"option {code}: {len(value)} bytes instead of {length}")
     return value
 
 
-def _fixed_text(name: str, value: bytes) -> str:
+def _fixed_text(value: bytes) -> str:
     """Reads a NUL-terminated field; what follows the first NUL is padding."""
-    return _text(name, value.partition(b"\0")[0])
+    try:
+        return _text("field", value.partition(b"\0")[0])
+    except OptionError:
+        return ""
 
 
 def _text(name: str, value: bytes) -> str:

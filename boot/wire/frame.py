@@ -98,6 +98,15 @@ class ArpPacket:
         """Returns the claim that an address is ours (RFC 5227 §2.3)."""
         return cls(ArpOperation.REQUEST, mac, address, bytes(6), address)
 
+    def claims(self, address: IPv4Address) -> bool:
+        """Returns whether the sender uses an address, or probes for it (RFC 5227 §2.1.1)."""
+        return (self.target if self.is_probe else self.sender) == address
+
+    @property
+    def is_probe(self) -> bool:
+        """Whether the sender only asks who uses an address, and has none itself."""
+        return self.sender.is_unspecified
+
     @classmethod
     def parse(cls, frame: bytes) -> "ArpPacket":
         """Returns the ARP packet in an Ethernet frame.

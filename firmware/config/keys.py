@@ -29,6 +29,12 @@ _WEB = (
         port="web",
     ),
     Key(
+        "application.boot.enrolment.enable",
+        Kind.FLAG,
+        default=True,
+        description="Whether the unit gets a certificate of its own from TSS, and renews it.",
+    ),
+    Key(
         "application.web.port",
         Kind.INTEGER,
         80,
@@ -346,6 +352,50 @@ _UNIT = (
         "uid={user},ou=people,dc=turret,dc=example",
         "Distinguished name that a user logs in with; {user} is replaced, escaped.",
         form=Form.USER_DN,
+    ),
+    Key(
+        "application.login.lockout.attempts",
+        Kind.INTEGER,
+        5,
+        "Wrong passwords in a row after which a user has to wait, at every way of logging in. "
+        "The unit as a whole has four times as many, over all users.",
+        minimum=1,
+        maximum=100,
+        unit="attempts",
+    ),
+    Key(
+        "application.login.lockout.duration",
+        Kind.INTEGER,
+        60,
+        "How long a user waits at first after too many wrong passwords. It doubles with every "
+        "further one, up to an hour.",
+        minimum=1,
+        maximum=86400,
+        unit="s",
+    ),
+    Key(
+        "application.login.offline",
+        Kind.CHOICE,
+        "never",
+        "Who gets in while no directory can be reached: nobody (`never`), or whoever the "
+        "directory has let in at this unit lately (`cached`). Where a directory refuses, nobody.",
+        choices=("never", "cached"),
+    ),
+    Key(
+        "application.login.offline.days",
+        Kind.INTEGER,
+        7,
+        "How long ago the directory may have let somebody in who is to get in without it.",
+        minimum=1,
+        maximum=90,
+        unit="days",
+    ),
+    Key(
+        "application.login.keep",
+        Kind.FLAG,
+        default=True,
+        description="Whether the last user is still logged in after a power cut. The profile "
+        "lies sealed on the medium; without this it is opened by a login only.",
     ),
     Key(
         "application.unit.model",

@@ -390,7 +390,7 @@ class Site:
             if error.code == "bad_credentials":
                 self._lockout.failed(address)
                 raise _refused(error, 401) from error
-            raise _refused(error, 503) from error
+            raise _refused(error, 429 if error.code == "locked_out" else 503) from error
         except BootGoneError as error:
             raise _refused(error, 503) from error
         self._lockout.succeeded(address)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from openturret.boot.agent import BootAgent
-from openturret.boot.dhcp import Timing
+from openturret.boot.binding import Timing
 from openturret.boot.folder import StateFolder
 from openturret.boot.identity import Identity
 from openturret.boot.interface import IpInterface, run_ip
@@ -29,7 +29,7 @@ async def main(state: Path, factory: Path) -> None:
     patient = surroundings(interface, ports, SystemClock(), rng)
     hasty = replace(
         patient,
-        dhcp=Timing(Backoff(first_s=0.4, cap_s=0.8, jitter=0.25, rng=rng)),
+        dhcp=Timing(Backoff(first_s=0.4, cap_s=0.8, jitter=0.25, rng=rng), reboot_s=(0.2, 0.4)),
         retry=Backoff(first_s=0.2, cap_s=30, jitter=0.25, rng=rng),
     )
     await BootAgent(Identity.read(factory), StateFolder(state), hasty).run(stop)

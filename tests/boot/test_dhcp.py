@@ -3,6 +3,7 @@
 import asyncio
 import random
 import socket
+import struct
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -10,7 +11,11 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from openturret.boot.dhcp import Binding, DhcpClient, Timing
+from openturret.boot.binding import Binding, DhcpState, Situation, Timing
+from openturret.boot.carrier import Carrier
+from openturret.boot.conflict import ArpTiming
+from openturret.boot.dhcp import DhcpClient
+from openturret.boot.dhcp_messages import Requester
 from openturret.boot.errors import (
     AddressConflictError,
     AddressRefusedError,
@@ -18,15 +23,13 @@ from openturret.boot.errors import (
     InterfaceError,
 )
 from openturret.boot.lease import Lease
-from openturret.boot.link import BroadcastPort, MessagePort, UnicastPort
+from openturret.boot.link import ArpPort, BroadcastPort, MessagePort, UnicastPort
 from openturret.boot.wire.dhcp import BootpOp, DhcpMessage, MessageType, Option, Options
 from openturret.boot.wire.frame import (
-    ARP,
     BROADCAST_MAC,
     ArpOperation,
     ArpPacket,
     UdpFrame,
-    ethertype,
 )
 from openturret.hal.backoff import Backoff
 
@@ -35,6 +38,11 @@ SERVER_MAC = bytes.fromhex("0200000000fe")
 SERVER = IPv4Address("10.1.0.2")
 ADDRESS = IPv4Address("10.1.0.100")
 MASK = IPv4Address("255.255.255.0")
+RTM_NEWLINK, IFF_RUNNING = 16, 0x40
+FAST_ARP = ArpTiming(
+    answer_s=0.02, known_answer_s=0.01, probe_min_s=0.01, probe_max_s=0.02, announce_wait_s=0.02,
+    defend_interval_s=0.2, rate_limit_s=0.4,
+)  # fmt: skip
 
 
 @dataclass
@@ -56,9 +64,13 @@ class Notes:
 
     round_trips: int = 0
     troubles: list[BootError] = field(default_factory=list)
+    states: list[str] = field(default_factory=list)
 
     def count(self, round_trips: int) -> None:
         self.round_trips += round_trips
+
+    def enter(self, state: DhcpState, address: IPv4Address | None, detail: str = "") -> None:
+        self.states.append(state.value)
 
     def trouble(self, error: BootError, detail: str) -> None:
         self.troubles.append(error)
@@ -66,10 +78,17 @@ class Notes:
 
 @dataclass
 class Lan:
-    """Both ends of one cable; the client's end is opened anew for each exchange."""
+    """Both ends of one cable; the client's end is opened anew for each exchange.
+
+    ARP has a pair of sockets of its own, as the kernel gives each socket its own copy.
+    """
 
     far: socket.socket
     near: socket.socket
+    arp_far: socket.socket
+    arp_near: socket.socket
+    cable: socket.socket
+    cable_news: socket.socket
     failures: list[Exception] = field(default_factory=list)
 
     def broadcast(self) -> BroadcastPort:
@@ -80,6 +99,26 @@ class Lan:
     def unicast(self, server: IPv4Address) -> MessagePort:
         return self.broadcast()
 
+    def arp(self, address: IPv4Address) -> ArpPort:
+        return ArpPort(self.arp_near.dup(), MAC, address)
+
+    def carrier(self) -> Carrier:
+        return Carrier(self.cable_news.dup(), 1)
+
+    def replug(self) -> None:
+        for flags in (0, IFF_RUNNING):
+            self.cable.send(
+                struct.pack("=IHHIIBxHiII", 32, RTM_NEWLINK, 0, 0, 0, 0, 1, 1, flags, 0)
+            )
+
+    async def packets(self) -> AsyncIterator[ArpPacket]:
+        while True:
+            frame = await asyncio.get_running_loop().sock_recv(self.arp_far, 65_535)
+            yield ArpPacket.parse(frame)
+
+    async def claim(self, packet: ArpPacket) -> None:
+        await asyncio.get_running_loop().sock_sendall(self.arp_far, bytes(packet))
+
     async def send(self, frame: object) -> None:
         await asyncio.get_running_loop().sock_sendall(self.far, bytes(frame))  # type: ignore[call-overload]
 
@@ -89,8 +128,7 @@ class Lan:
 
     async def requests(self) -> AsyncIterator[DhcpMessage]:
         async for frame in self.frames():
-            if ethertype(frame) != ARP:
-                yield DhcpMessage.parse(UdpFrame.parse(frame).payload)
+            yield DhcpMessage.parse(UdpFrame.parse(frame).payload)
 
     async def reply(self, message: DhcpMessage) -> None:
         frame = UdpFrame(
@@ -109,20 +147,22 @@ Server = Callable[[Lan], Coroutine[None, None, None]]
 
 
 @asynccontextmanager
-async def lan_with(server: Server) -> AsyncIterator[Lan]:
-    far, near = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
-    far.setblocking(False)
-    near.setblocking(False)
-    lan = Lan(far, near)
-    task = asyncio.create_task(server(lan))
+async def lan_with(*servers: Server) -> AsyncIterator[Lan]:
+    pairs = [socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM) for _ in range(3)]
+    ends = [end for pair in pairs for end in pair]
+    for end in ends:
+        end.setblocking(False)
+    far, near, arp_far, arp_near, cable, cable_news = ends
+    lan = Lan(far, near, arp_far, arp_near, cable, cable_news)
+    tasks = [asyncio.create_task(server(lan)) for server in servers]
     try:
         yield lan
     finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-        far.close()
-        near.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for end in ends:
+            end.close()
 
 
 def answer(request: DhcpMessage, kind: MessageType, *more: tuple[int, bytes]) -> DhcpMessage:
@@ -143,28 +183,42 @@ def answer(request: DhcpMessage, kind: MessageType, *more: tuple[int, bytes]) ->
     )
 
 
+def replace_server(server: IPv4Address) -> Callable[[DhcpMessage], DhcpMessage]:
+    """Makes an answer that of another server."""
+
+    def changed(message: DhcpMessage) -> DhcpMessage:
+        items = [
+            (code, server.packed if code == Option.SERVER_ID else value)
+            for code, value in message.options.items
+        ]
+        return replace(message, options=Options(tuple(items)))
+
+    return changed
+
+
 async def honest(lan: Lan) -> None:
     async for request in lan.requests():
         offered = request.type is MessageType.DISCOVER
         await lan.reply(answer(request, MessageType.OFFER if offered else MessageType.ACK))
 
 
-def client(lan: Lan, notes: Notes, clock: Clock | None = None) -> DhcpClient:
+def client(
+    lan: Lan, notes: Notes, clock: Clock | None = None, *, arp: ArpTiming = FAST_ARP
+) -> DhcpClient:
     rng = random.Random(1)
-    return DhcpClient(
-        lan,
-        MAC,
-        host_name="turret",
-        clock=clock or Clock(),
-        rng=rng,
-        timing=Timing(
-            Backoff(first_s=0.05, cap_s=0.2, jitter=0.1, rng=rng),
-            conflict_s=0.01,
-            decline_s=0.3,
-            renew_floor_s=0.02,
-        ),
-        listener=notes,
+    timing = Timing(
+        Backoff(first_s=0.05, cap_s=0.2, jitter=0.1, rng=rng),
+        arp=arp,
+        offer_s=0.02,
+        request_s=(0.02, 0.02),
+        reboot_s=(0.05, 0.05),
+        contradiction_s=0.05,
+        decline_s=0.3,
+        renew_floor_s=0.02,
+        spread=0.0,
     )
+    here = Situation(lan, Requester(MAC, "turret"), clock or Clock(), rng, timing, notes)
+    return DhcpClient(here)
 
 
 def stored(*, age_s: float = 0, lease_s: int = 3600) -> Lease:
@@ -178,7 +232,8 @@ async def test_a_lease_takes_two_round_trips() -> None:
     assert binding.confirmed
     assert (binding.lease.address, binding.lease.prefix) == (ADDRESS, 24)
     assert binding.lease.renew_s == 1800
-    assert notes == Notes(round_trips=2)
+    assert (notes.round_trips, notes.troubles) == (2, [])
+    assert notes.states == ["SELECTING", "REQUESTING", "BOUND"]
 
 
 async def test_a_stored_lease_is_confirmed_in_one_round_trip() -> None:
@@ -221,7 +276,8 @@ async def test_silence_is_told_and_asked_again_without_end() -> None:
     assert len(notes.troubles) == 3
     assert "no DHCP server answered" in str(notes.troubles[0])
     assert notes.troubles[0].remedy
-    assert len({request.xid for request in heard[:3]}) == 3
+    assert len({request.xid for request in heard[:3]}) == 1, "a late answer is still an answer"
+    assert [request.broadcast for request in heard[:3]] == [False, True, False]
 
 
 async def test_silence_leaves_an_unexpired_lease_in_use_but_unconfirmed() -> None:
@@ -309,56 +365,263 @@ async def test_an_offer_without_a_usable_address_is_told_and_passed_over() -> No
     assert "127.0.0.1" in str(notes.troubles[0])
 
 
-async def test_an_address_that_somebody_uses_is_declined() -> None:
-    declined: list[IPv4Address | None] = []
+async def squatter(lan: Lan) -> None:
+    """Uses the address, until the unit has probed for it once."""
+    async for packet in lan.packets():
+        if packet.is_probe:
+            await lan.claim(usage(packet.target))
+            return
 
-    async def with_a_squatter(lan: Lan) -> None:
-        async for frame in lan.frames():
-            if ethertype(frame) == ARP:
-                probe = ArpPacket.parse(frame)
-                if not declined and probe.sender.is_unspecified:
-                    claim = ArpPacket(
-                        ArpOperation.REPLY, SERVER_MAC, probe.target, MAC, probe.sender
-                    )
-                    await lan.send(claim)
-                continue
-            request = DhcpMessage.parse(UdpFrame.parse(frame).payload)
-            if request.type is MessageType.DECLINE:
-                declined.append(request.options.address(Option.REQUESTED_ADDRESS))
-                continue
-            offered = request.type is MessageType.DISCOVER
-            await lan.reply(answer(request, MessageType.OFFER if offered else MessageType.ACK))
 
-    notes = Notes()
-    async with lan_with(with_a_squatter) as lan:
-        await client(lan, notes).acquire(None)
-    assert declined == [ADDRESS]
-    assert isinstance(notes.troubles[0], AddressConflictError)
+def usage(address: IPv4Address, mac: bytes = SERVER_MAC) -> ArpPacket:
+    """A rival that has an address says so."""
+    return ArpPacket(ArpOperation.REPLY, mac, address, MAC, IPv4Address(0))
+
+
+class Recording:
+    """A server that grants everything, and what it was told."""
+
+    def __init__(self) -> None:
+        self.heard: list[DhcpMessage] = []
+        self.times: list[float] = []
+
+    async def __call__(self, lan: Lan) -> None:
+        async for request in lan.requests():
+            self.heard.append(request)
+            self.times.append(asyncio.get_running_loop().time())
+            if request.type is MessageType.DISCOVER:
+                await lan.reply(answer(request, MessageType.OFFER))
+            elif request.type is MessageType.REQUEST:
+                await lan.reply(answer(request, MessageType.ACK))
+
+    @property
+    def types(self) -> list[str]:
+        return [request.type.name for request in self.heard]
 
 
 @pytest.mark.parametrize("lease", [None, stored()], ids=["new", "stored"])
-async def test_after_a_decline_the_server_gets_time_to_find_another_address(
+async def test_an_address_that_somebody_uses_is_declined_and_another_asked_for_later(
     lease: Lease | None,
 ) -> None:
-    times: list[float] = []
+    notes, server = Notes(), Recording()
+    async with lan_with(server, squatter) as lan:
+        binding = await client(lan, notes).acquire(lease)
+    assert binding.confirmed
+    declined = server.types.index("DECLINE")
+    assert server.heard[declined].options.address(Option.REQUESTED_ADDRESS) == ADDRESS
+    assert server.heard[declined].options.address(Option.SERVER_ID) == SERVER
+    assert Option.PARAMETER_REQUEST not in server.heard[declined].options
+    assert Option.REQUESTED_ADDRESS not in server.heard[declined + 1].options
+    assert server.times[declined + 1] - server.times[declined] >= 0.29
+    assert isinstance(notes.troubles[0], AddressConflictError)
+    assert SERVER_MAC.hex(":") in str(notes.troubles[0])
 
-    async def with_a_squatter(lan: Lan) -> None:
-        async for frame in lan.frames():
-            now = asyncio.get_running_loop().time()
-            if ethertype(frame) == ARP:
-                probe = ArpPacket.parse(frame)
-                if not times:
-                    await lan.send(replace(probe, sender_mac=SERVER_MAC, sender=probe.target))
-                continue
-            request = DhcpMessage.parse(UdpFrame.parse(frame).payload)
-            if request.type is MessageType.DECLINE or times:
-                times.append(now)
-            offered = request.type is MessageType.DISCOVER
-            await lan.reply(answer(request, MessageType.OFFER if offered else MessageType.ACK))
 
-    async with lan_with(with_a_squatter) as lan:
-        await client(lan, Notes()).acquire(lease)
-    assert times[1] - times[0] >= 0.29
+async def test_after_many_conflicts_addresses_are_asked_for_rarely() -> None:
+    async def always_there(lan: Lan) -> None:
+        async for packet in lan.packets():
+            if packet.is_probe and server.types.count("DECLINE") < 2:
+                await lan.claim(usage(packet.target))
+
+    notes, server = Notes(), Recording()
+    async with lan_with(server, always_there) as lan:
+        subject = client(lan, notes, arp=replace(FAST_ARP, max_conflicts=2))
+        await subject.acquire(None)
+    first, second = (at for at, name in enumerate(server.types) if name == "DECLINE")
+    assert server.times[first + 1] - server.times[first] < 0.4
+    assert server.times[second + 1] - server.times[second] >= 0.39
+
+
+async def test_a_rival_that_insists_gets_the_address_and_the_unit_another() -> None:
+    async def insisting(lan: Lan) -> None:
+        announced = 0
+        async for packet in lan.packets():
+            announced += not packet.is_probe
+            if not packet.is_probe and 2 <= announced <= 3:  # the defended one is the third
+                await lan.claim(usage(ADDRESS))
+
+    notes, server = Notes(), Recording()
+    async with lan_with(server, insisting) as lan:
+        subject = client(lan, notes)
+        binding = await subject.acquire(None)
+        _, ended = await kept(lan, binding, notes, Clock(), subject)
+    assert ended == [binding.lease]
+    assert server.types == ["DISCOVER", "REQUEST", "DECLINE", "DISCOVER", "REQUEST"]
+    assert [type(trouble) for trouble in notes.troubles] == [AddressConflictError] * 2
+
+
+async def test_the_best_of_several_offers_is_taken_however_fast_the_others_are() -> None:
+    other = replace_server(IPv4Address("10.1.0.66"))
+
+    async def two_servers(lan: Lan) -> None:
+        async for request in lan.requests():
+            chosen = request.options.address(Option.SERVER_ID)
+            if chosen is None:
+                await lan.reply(other(answer(request, MessageType.OFFER)))
+                hint = (int(Option.TFTP_SERVER), b"10.1.0.2")
+                await lan.reply(answer(request, MessageType.OFFER, hint))
+            elif chosen == SERVER:
+                await lan.reply(answer(request, MessageType.ACK))
+
+    async with lan_with(two_servers) as lan:
+        binding = await client(lan, Notes()).acquire(None)
+    assert binding.lease.server == SERVER
+
+
+@pytest.mark.parametrize("verdict", [MessageType.NAK, None], ids=["refuses", "is silent"])
+async def test_a_server_that_offers_and_then_does_not_grant_makes_room_for_the_next(
+    verdict: MessageType | None,
+) -> None:
+    rogue = replace_server(IPv4Address("10.1.0.66"))
+
+    async def two_servers(lan: Lan) -> None:
+        async for request in lan.requests():
+            chosen = request.options.address(Option.SERVER_ID)
+            if chosen is None:
+                hint = (int(Option.TFTP_SERVER), b"10.1.0.66")
+                await lan.reply(rogue(answer(request, MessageType.OFFER, hint)))
+            elif chosen != SERVER:
+                await lan.reply(answer(request, MessageType.OFFER))
+                if verdict is not None:
+                    await lan.reply(rogue(answer(request, verdict)))
+            else:
+                await lan.reply(answer(request, MessageType.ACK))
+
+    notes = Notes()
+    async with lan_with(two_servers) as lan:
+        binding = await client(lan, notes).acquire(None)
+    assert binding.lease.server == SERVER
+    assert notes.states.count("SELECTING") == 1, "the same DISCOVER had both offers"
+    assert len(notes.troubles) == 1
+
+
+async def test_a_refusal_by_another_server_than_the_one_that_granted_can_be_contradicted() -> None:
+    other = replace_server(IPv4Address("10.1.0.66"))
+
+    async def contradicting(lan: Lan) -> None:
+        async for request in lan.requests():
+            await lan.reply(other(answer(request, MessageType.NAK)))
+            await lan.reply(answer(request, MessageType.ACK))
+
+    notes = Notes()
+    async with lan_with(contradicting) as lan:
+        binding = await client(lan, notes).acquire(stored())
+    assert (binding.lease.server, notes.troubles) == (SERVER, [])
+
+
+async def test_a_useless_answer_does_not_hide_the_good_one() -> None:
+    async def useless_first(lan: Lan) -> None:
+        async for request in lan.requests():
+            kind = MessageType.ACK if request.type is MessageType.REQUEST else MessageType.OFFER
+            for _ in range(50):
+                await lan.reply(replace(answer(request, kind), your_address=IPv4Address(0)))
+            await lan.reply(answer(request, kind))
+
+    for lease in (None, stored()):
+        notes = Notes()
+        async with lan_with(useless_first) as lan:
+            binding = await client(lan, notes).acquire(lease)
+        assert binding.lease.address == ADDRESS
+        assert len(notes.troubles) <= 1, "a flood is told once"
+
+
+async def test_a_cable_that_was_away_has_the_lease_confirmed_and_nothing_dropped() -> None:
+    notes, server = Notes(), Recording()
+    async with lan_with(server) as lan:
+        subject = client(lan, notes)
+        binding = await subject.acquire(None)
+        lan.replug()
+        leases, ended = await kept(lan, binding, notes, Clock(), subject)
+    assert ([lease.address for lease in leases], ended) == ([ADDRESS], [])
+    assert server.types == ["DISCOVER", "REQUEST", "REQUEST"]
+    assert server.heard[-1].options.address(Option.REQUESTED_ADDRESS) == ADDRESS
+    assert notes.states[-3:] == ["INIT-REBOOT", "REBOOTING", "BOUND"]
+
+
+async def test_a_cable_in_another_lan_whose_server_is_silent_gets_an_address_there() -> None:
+    elsewhere = IPv4Address("10.2.0.7")
+
+    async def of_another_lan(lan: Lan) -> None:
+        async for request in lan.requests():
+            if request.options.address(Option.REQUESTED_ADDRESS) == ADDRESS:
+                if request.type is MessageType.DISCOVER:
+                    await lan.reply(
+                        replace(answer(request, MessageType.OFFER), your_address=elsewhere)
+                    )
+            elif request.type is MessageType.REQUEST:
+                await lan.reply(replace(answer(request, MessageType.ACK), your_address=elsewhere))
+
+    notes = Notes()
+    async with lan_with(of_another_lan) as lan:
+        now = asyncio.get_running_loop().time()
+        lan.replug()
+        leases, ended = await kept(lan, Binding(stored(), now), notes, Clock())
+    assert [lease.address for lease in leases] == [elsewhere]
+    assert ended == [], "the new address replaces the old one"
+
+
+async def test_a_lease_that_nobody_confirms_is_not_exchanged_for_a_neighbour() -> None:
+    neighbour = IPv4Address("10.1.0.7")
+
+    async def forgetful(lan: Lan) -> None:
+        async for request in lan.requests():
+            if request.type is MessageType.DISCOVER:
+                offer = replace(answer(request, MessageType.OFFER), your_address=neighbour)
+                await lan.reply(offer)
+                if len(notes.troubles) > 1:
+                    await lan.reply(answer(request, MessageType.OFFER))
+            elif request.options.address(Option.SERVER_ID) is not None:
+                await lan.reply(answer(request, MessageType.ACK))
+
+    notes = Notes()
+    async with lan_with(forgetful) as lan:
+        now = asyncio.get_running_loop().time()
+        binding = Binding(stored(), now, confirmed=False)
+        leases, ended = await kept(lan, binding, notes, Clock())
+    assert ([lease.address for lease in leases], ended) == ([ADDRESS], [])
+
+
+async def test_an_unconfirmed_lease_ends_too() -> None:
+    async def deaf(lan: Lan) -> None:
+        async for request in lan.requests():
+            if len(notes.troubles) > 2 and request.type is not MessageType.DECLINE:
+                offered = request.type is MessageType.DISCOVER
+                await lan.reply(answer(request, MessageType.OFFER if offered else MessageType.ACK))
+
+    notes = Notes()
+    async with lan_with(deaf) as lan:
+        now = asyncio.get_running_loop().time()
+        binding = Binding(stored(), now - 3599.9, confirmed=False)
+        leases, ended = await kept(lan, binding, notes, Clock())
+    assert ended in ([stored()], [])
+    assert leases
+
+
+async def test_a_released_lease_is_told_to_the_server_from_its_own_address() -> None:
+    server = Recording()
+    notes = Notes()
+    async with lan_with(server) as lan:
+        subject = client(lan, notes)
+        binding = await subject.acquire(None)
+        await subject.release(binding.lease)
+        while "RELEASE" not in server.types:
+            await asyncio.sleep(0)
+    release = server.heard[-1]
+    assert release.client_address == ADDRESS
+    assert release.options.address(Option.SERVER_ID) == SERVER
+    assert release.options.raw(Option.CLIENT_ID) == b"\x01" + MAC
+    assert {code for code, _ in release.options.items} == {
+        Option.MESSAGE_TYPE, Option.CLIENT_ID, Option.SERVER_ID,
+    }  # fmt: skip
+    assert notes.states[-1] == "INIT"
+
+
+async def test_a_released_lease_is_only_a_wish() -> None:
+    server = Recording()
+    async with lan_with(server) as lan:
+        await client(lan, Notes()).acquire(replace(stored(), released=True))
+    assert server.types == ["DISCOVER", "REQUEST"]
+    assert server.heard[0].options.address(Option.REQUESTED_ADDRESS) == ADDRESS
 
 
 @pytest.mark.parametrize("error", [OSError(100, "network is down"), InterfaceError("no eth0")])
@@ -389,7 +652,7 @@ async def test_a_renewal_for_another_address_is_ignored(address: IPv4Address) ->
 
 
 async def kept(
-    lan: Lan, binding: Binding, notes: Notes, clock: Clock
+    lan: Lan, binding: Binding, notes: Notes, clock: Clock, subject: DhcpClient | None = None
 ) -> tuple[list[Lease], list[Lease]]:
     """Keeps a lease until a server has confirmed one; what was confirmed and what ended."""
     leases: list[Lease] = []
@@ -403,7 +666,8 @@ async def kept(
     async def on_expiry(lease: Lease) -> None:
         ended.append(lease)
 
-    task = asyncio.create_task(client(lan, notes, clock).keep(binding, on_lease, on_expiry))
+    subject = subject or client(lan, notes, clock)
+    task = asyncio.create_task(subject.keep(binding, on_lease, on_expiry))
     async with asyncio.timeout(5):
         await confirmed.wait()
     task.cancel()

@@ -11,7 +11,7 @@ import ssl
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -345,8 +345,12 @@ def status(tmp_path: Path) -> StatusBoard:
 
 
 def enroller(enrolment: Enrolment, status: StatusBoard, *servers: Server) -> Enroller:
+    async def known() -> AsyncIterator[Server]:
+        for server in servers:
+            yield server
+
     backoff = Backoff(first_s=0, cap_s=0, jitter=0, rng=random.Random(1))
-    return Enroller(enrolment, lambda: servers, status, Waits(backoff))
+    return Enroller(enrolment, known, status, Waits(backoff))
 
 
 async def test_the_next_server_enrols_when_the_first_does_not(
@@ -387,12 +391,12 @@ async def test_the_certificate_is_renewed_after_two_thirds_of_its_life(
     enrolment: Enrolment, status: StatusBoard, server: Server, clock: ShiftedClock, tmp_path: Path
 ) -> None:
     path = tmp_path / "enrolment" / "unit.pem"
-    work = asyncio.create_task(enroller(enrolment, status, server).keep(clock.unix))
+    work = asyncio.create_task(enroller(enrolment, status, server).keep())
     await changed(path, b"")
     first = path.read_bytes()
     work.cancel()
     clock.ahead_s = 60 * 86_400
-    work = asyncio.create_task(enroller(enrolment, status, server).keep(clock.unix))
+    work = asyncio.create_task(enroller(enrolment, status, server).keep())
     await changed(path, first)
     work.cancel()
 
