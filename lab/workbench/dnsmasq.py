@@ -16,6 +16,9 @@ from .errors import WorkbenchError
 from .place import Place
 
 _LEASE_S: Final = 3600
+_TRANSFERS_MAX: Final = 1000
+"""TFTP transfers at a time; dnsmasq's own 50 is soon reached when power comes back to a floor."""
+
 _GRACE_S: Final = 2.0
 _READY: Final = "TFTP root is"
 _START_S: Final = 10.0
@@ -55,6 +58,7 @@ def configuration(place: Place, tftp_root: Path, dhcp: Dhcp | None) -> str:
         "log-facility=-",
         "log-async=100",
         "enable-tftp",
+        f"tftp-max={_TRANSFERS_MAX}",
         f"tftp-root={tftp_root}",
         *(_dhcp_lines(place, dhcp) if dhcp else ["port=0"]),
     ]
@@ -63,6 +67,7 @@ def configuration(place: Place, tftp_root: Path, dhcp: Dhcp | None) -> str:
 
 def _dhcp_lines(place: Place, dhcp: Dhcp) -> Iterator[str]:
     yield from ("dhcp-authoritative", "no-ping", "log-queries", f"dhcp-leasefile={dhcp.leases}")
+    yield f"dhcp-lease-max={int(dhcp.last) - int(dhcp.first) + 1}"
     yield f"dhcp-range={dhcp.first},{dhcp.last},{place.at.netmask},{_LEASE_S}s"
     yield f"dhcp-option=option:dns-server,{place.address}"
     yield f"dhcp-option=option:domain-name,{dhcp.domain}"
