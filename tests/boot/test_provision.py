@@ -23,7 +23,8 @@ from openturret.boot.lease import Lease
 from openturret.boot.provision import REFUSED_ALARM, Manifest, Provisioner
 from openturret.boot.status import StatusBoard
 from openturret.boot.transport import Server
-from openturret.boot.tss import HintStore, locate, parse_hint
+from openturret.boot.tss import HintStore, parse_hint
+from openturret.boot.wire.dns import Service
 from openturret.hal.clock import SystemClock
 
 if TYPE_CHECKING:
@@ -39,11 +40,17 @@ class Names:
     """A resolver that knows some names."""
 
     known: dict[str, IPv4Address] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
 
     async def resolve(self, name: str) -> tuple[IPv4Address, ...]:
+        self.asked.append(name)
         if name not in self.known:
             raise UnknownNameError(f"{name} does not exist", "")
         return (self.known[name],)
+
+    async def services(self, name: str) -> tuple[Service, ...]:
+        self.asked.append(name)
+        raise UnknownNameError(f"{name} does not exist", "")
 
 
 def content(version: int = 1, **more: bytes) -> dict[str, bytes]:
@@ -182,26 +189,17 @@ async def test_signed_nonsense_changes_nothing(
 
 
 async def test_without_hints_the_last_good_servers_and_then_dns_are_asked(unit: Unit) -> None:
-    asked: list[str] = []
-
-    class Curious(Names):
-        async def resolve(self, name: str) -> tuple[IPv4Address, ...]:
-            asked.append(name)
-            return await super().resolve(name)
-
+    names = Names()
     with pytest.raises(UnknownNameError):
-        await unit.provisioner.provision(LEASE, Curious())
-    assert asked == ["tss1.turret.example", "tss2.turret.example", "tss.turret.example"]
-    asked.clear()
+        await unit.provisioner.provision(LEASE, names)
+    by_dns = ["_turret-tss._tcp.turret.example",
+              "tss1.turret.example", "tss2.turret.example", "tss.turret.example"]  # fmt: skip
+    assert names.asked == by_dns
+    names.asked.clear()
     HintStore(unit.folder.hints).save(["kept.turret.example"])
     with pytest.raises(UnknownNameError):
-        await unit.provisioner.provision(LEASE, Curious())
-    assert asked == ["kept.turret.example"]
-
-
-async def test_servers_that_resolve_are_used_in_order() -> None:
-    names = Names({"a": HOST, "c": IPv4Address("10.12.0.10")})
-    assert [server.name for server in await locate(["a", "b", "c"], names)] == ["a", "c"]
+        await unit.provisioner.provision(LEASE, names)
+    assert names.asked == ["kept.turret.example", *by_dns]
 
 
 def test_a_hint_names_servers() -> None:
