@@ -12,6 +12,12 @@ XMA_KEY: Final = "application.xma.enable"
 MATRIX_PORT: Final = 4250
 PANEL_PORT: Final = 80
 
+MATRIX_PATIENCE_S: Final = 5.0
+"""How long the engine's tick may stand still, or the matrix be deaf to OLDCB, seconds."""
+
+RUNTIME_PATIENCE_S: Final = 10.0
+"""How long the event loop or the SIP thread may be stuck, seconds; calls go on meanwhile."""
+
 
 def services(state: Path, configuration: Document) -> tuple[Service, Service]:
     """Returns the matrix and the runtime, in the order in which they start.
@@ -23,8 +29,20 @@ def services(state: Path, configuration: Document) -> tuple[Service, Service]:
     matrix = None if configuration.values.get(XMA_KEY) is True else MATRIX_PORT
     panel = panel_port(configuration)
     return (
-        Service("matrix", "openturret.firmware.matrix", arguments, ready_port=matrix),
-        Service("runtime", "openturret.firmware", arguments, ready_port=panel),
+        Service(
+            "matrix",
+            "openturret.firmware.matrix",
+            arguments,
+            ready_port=matrix,
+            patience_s=MATRIX_PATIENCE_S,
+        ),
+        Service(
+            "runtime",
+            "openturret.firmware",
+            arguments,
+            ready_port=panel,
+            patience_s=RUNTIME_PATIENCE_S,
+        ),
     )
 
 

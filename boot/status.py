@@ -25,7 +25,7 @@ StageState: TypeAlias = Literal["waiting", "running", "done", "failed"]
 RUNNING = "running"
 """What the board shows instead of a stage once the boot is over."""
 
-SEQUENCE = ("link", "dhcp", "dns", "tftp", "ftpes", "trust", "slot", "matrix", "runtime")
+SEQUENCE = ("link", "dhcp", "dns", "tftp", "tss", "trust", "slot", "matrix", "runtime")
 """The stages of every boot, in order; login, profile and register follow when they happen."""
 
 _STATES: dict[str, StageState] = {
@@ -180,6 +180,11 @@ class StatusBoard:
         """Returns a stage, appending it when it is not one of the fixed sequence."""
         return self._stages.setdefault(name, Stage(name, self._clock))
 
+    def said(self, name: str) -> tuple[StageState, str]:
+        """Returns state and detail of a stage, also of one that nobody has spoken of yet."""
+        stage = self._stages.get(name)
+        return (stage.state, stage.detail) if stage else ("waiting", "")
+
     def counter(self, name: str) -> Callable[[int], None]:
         """Returns what a client of that stage calls per round trip."""
         return self.stage(name).count
@@ -292,6 +297,11 @@ class StatusBoard:
         if self._alarms.pop(code, None) is not None:
             event = Event("alarm cleared", code=code)
             self._tell(logging.INFO, event, "alarm %s cleared", code)
+
+    def tell(self, level: int, event: Event) -> None:
+        """Tells of something that changes neither stage nor alarm, in the log and as an event."""
+        words = (event.stage, event.message or event.detail)
+        self._tell(level, event, "%s", ": ".join(filter(None, words)))
 
     def learn(self, **facts: object) -> None:
         """Adds facts such as ``firmware_version`` or ``config_version``."""

@@ -12,7 +12,8 @@ from .dns import Resolver
 from .document import parse_document
 from .errors import BootError, DnsError, DocumentError, TftpError, TftpRefusedError
 from .lease import Lease
-from .tftp import Settings, TftpClient, waterfall
+from .tftp import TftpClient, waterfall
+from .transfer import Settings
 from .transport import Server
 
 logger = logging.getLogger(__name__)

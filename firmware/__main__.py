@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import faulthandler
 import logging
 import random
 import signal
@@ -35,6 +36,7 @@ exit codes: 0 ended by a signal, 1 could not start, 2 wrong usage"""
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs until SIGTERM or SIGINT; returns the exit code."""
     options = _parser().parse_args(argv)
+    faulthandler.enable()
     level = logging.DEBUG if options.verbose else logging.INFO
     log = Log("runtime", sys.stderr, level)
     board = options.board or options.state / "board.yaml"

@@ -292,6 +292,14 @@ class Agent:
         await self._do(lambda ua: ua.send(request, done))
         return await answer
 
+    async def pulse(self) -> None:
+        """Returns once PJSIP's thread has done nothing for us: it lives.
+
+        Raises:
+            AgentStoppedError: There is no thread.
+        """
+        await self._do(lambda _: None)
+
     # ------------------------------------------------------------ the thread
 
     def _running(self) -> UserAgent:

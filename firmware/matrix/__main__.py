@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import faulthandler
 import logging
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from .settings import read_board, read_settings
 def main(arguments: list[str] | None = None) -> int:
     """Serves OLDCB until SIGTERM; returns the exit code."""
     options = _parser().parse_args(arguments)
+    faulthandler.enable()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
         asyncio.run(serve(_setup(options), Registry(), SystemClock()))

@@ -14,12 +14,13 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from ...c_ext import Engine
+from ...c_ext import Engine, EngineStalledError
 from ...hal.board import Board
 from ...hal.clock import Clock
 from ...hal.errors import DriverMissingError
 from ...hal.hotplug import Hotplug
 from ...hal.matrix import Topic
+from ...hal.notify import Heartbeat
 from ...hal.registry import Registry
 from .broadcast import EventServer
 from .buses import Buses
@@ -69,6 +70,7 @@ class MatrixProcess:
     def __init__(self, setup: Setup, registry: Registry, clock: Clock) -> None:
         self._setup = setup
         self._counters: Counter[str] = Counter()
+        self._ticks_seen = -1
         self._engine = Engine()
         self._events = EventServer(clock, self._counters)
         self.matrix = self._assemble(registry, clock)
@@ -95,6 +97,18 @@ class MatrixProcess:
         control = await self._control.open(hosts, self._setup.control_port)
         logger.info("OLDCB on %s, control %d, events %d", " ".join(hosts), control, events)
         return control, events
+
+    async def pulse(self) -> str:
+        """Returns what the matrix carries, once its tick has moved on since the last time.
+
+        Raises:
+            EngineStalledError: It has not.
+        """
+        ticks = self._engine.ticks().ticks
+        if ticks == self._ticks_seen:
+            raise EngineStalledError(f"the engine stands still at tick {ticks}")
+        self._ticks_seen = ticks
+        return f"{len(self.matrix.legs)} legs, {len(self.matrix.recordings)} recordings"
 
     async def close(self) -> None:
         """Ends servers, recordings, legs, devices and engine, in that order."""
@@ -223,14 +237,20 @@ async def serve(setup: Setup, registry: Registry, clock: Clock) -> None:
     if mixer is not None:
         logger.info("standing by: %s mixes at %s", mixer.position, mixer.match["matrix"])
         with _pid_file(setup.state):
-            await stop.wait()
+            async with Heartbeat(os.environ, _stand_by):
+                await stop.wait()
         return
     process = MatrixProcess(setup, registry, clock)
     await process.open()
     with _pid_file(setup.state):
-        await stop.wait()
+        async with Heartbeat(os.environ, process.pulse):
+            await stop.wait()
         await process.close()
     logger.info("closed")
+
+
+async def _stand_by() -> str:
+    return "standing by"
 
 
 @contextmanager

@@ -1,16 +1,15 @@
 import asyncio
 import random
 import socket
-import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from ipaddress import IPv4Address
-from pathlib import Path
 
 import pytest
 
 from openturret.boot.errors import TftpError, TftpRefusedError
-from openturret.boot.tftp import Settings, TftpClient, is_acceptable, waterfall
+from openturret.boot.tftp import TftpClient, is_acceptable, waterfall
+from openturret.boot.transfer import Settings
 from openturret.boot.wire.tftp import (
     Acknowledgement,
     Data,
@@ -20,8 +19,6 @@ from openturret.boot.wire.tftp import (
     ReadRequest,
     parse,
 )
-from openturret.lab.errors import ToolMissingError
-from openturret.lab.tools import tool
 
 HOST = IPv4Address("127.0.0.1")
 FILE = "default.yaml"
@@ -284,36 +281,3 @@ def test_the_waterfall_goes_from_specific_to_generic() -> None:
     assert list(waterfall("site.yaml", "02-54-50-00-00-01", "TouchPro")) == ["site.yaml", *rest]
     assert list(waterfall(mine, "02-54-50-00-00-01", "TouchPro")) == rest
     assert list(waterfall("../x", "02-54-50-00-00-01", "TouchPro")) == rest
-
-
-@pytest.fixture
-def atftpd(tmp_path: Path) -> Iterator[tuple[int, bytes]]:
-    try:
-        program = tool("atftpd")
-    except ToolMissingError as error:
-        pytest.skip(str(error))
-    content = random.Random(3).randbytes(300_000)
-    folder = tmp_path / "tftp"
-    folder.mkdir()
-    (folder / "image.bin").write_bytes(content)
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [str(program.path), "--daemon", "--no-fork", "--bind-address", "127.0.0.1",
-               "--port", str(port), "--user", "root", "--group", "root", str(folder)]  # fmt: skip
-    with subprocess.Popen(command, env=program.environment()) as process:
-        yield port, content
-        process.terminate()
-
-
-@pytest.mark.bench
-@pytest.mark.parametrize("window", [1, 4, 16])
-async def test_atftpd_serves_every_window(atftpd: tuple[int, bytes], window: int) -> None:
-    port, content = atftpd
-    trips = Trips()
-    settings = Settings(port=port, window=window, max_bytes=1_000_000, timeout_s=0.3, resends=20)
-    assert await TftpClient(settings, trips).fetch(HOST, "image.bin") == content
-    blocks = len(content) // settings.block_bytes + 1
-    assert trips.total <= blocks / window + 3
-    with pytest.raises(TftpRefusedError, match="not found"):
-        await TftpClient(settings, trips).fetch(HOST, "missing.bin")
