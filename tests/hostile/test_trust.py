@@ -480,7 +480,7 @@ def test_endless_files_end_at_a_bound(
     repository.hashes = hashes
     repository.publish()
     endless = Endless(repository, name)
-    with pytest.raises(TrustError, match="not the signed content .*longer than"):
+    with pytest.raises(TrustError, match=r"not the signed content .*longer than"):
         unit.read(endless)
     assert endless.sent <= limit + 65_536
     recovers(unit, repository)
