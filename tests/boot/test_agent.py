@@ -104,6 +104,7 @@ class World:
         }
         configuration = {
             "application.config.version": version,
+            "application.boot.enrolment.enable": False,
             "application.directory.servers": ["ldaps://ldap.turret.example:636"],
             "application.syslog.server": f"{GATEWAY}:514",
             **settings,

@@ -93,7 +93,7 @@ class Unit:
 def unit(tmp_path: Path, identity: Identity) -> Unit:
     folder = StateFolder(tmp_path / "state")
     status = StatusBoard(folder.status, SystemClock(), {})
-    slots = FileSlots(folder.slots, prepare=Path.exists)
+    slots = FileSlots(folder.slots, lambda _: True, prepare=Path.exists)
     provisioner = Provisioner(identity, folder, slots, status, SystemClock())
     return Unit(folder, status, slots, provisioner)
 
