@@ -13,6 +13,8 @@ Every one says what happened in its message and what a person can do in its reme
     │   └── AddressConflictError   somebody else answers for the offered address
     ├── DnsError
     │   └── UnknownNameError       the servers agree that the name does not exist
+    ├── NtpError                   no NTP server gives a time that can be believed
+    │   └── NtpRefusedError        a server must not be asked again
     ├── TftpError
     │   └── TftpRefusedError       the server answered, but not with the file
     ├── TransportError             a file did not come from a TSS
@@ -22,7 +24,9 @@ Every one says what happened in its message and what a person can do in its reme
     ├── TrustError                 signature, expiry or version refused: nothing was changed
     ├── EnrolmentError             no certificate of the unit's own: the factory account serves on
     │   └── EnrolmentRefusedError  the TSS does not take the account, or the certificate
-    ├── SlotError                  a firmware image that must not be unpacked
+    ├── SlotError                  firmware that cannot be installed or started
+    │   └── FirmwareRefusedError   it is older than what is good, or was taken back before
+    ├── HealthError                a unit under trial does not do what it has to
     ├── DirectoryError
     │   ├── BadCredentialsError
     │   ├── DirectoryUnreachableError
@@ -137,6 +141,18 @@ class UnknownNameError(DnsError):
     usual_remedy = "add the name to the DNS zone, or correct it where it is configured"
 
 
+class NtpError(BootError):
+    """No NTP server gives a time that can be believed; the clock stays as it is."""
+
+    usual_remedy = "check DHCP option 42, UDP 123 and that the NTP server is synchronised"
+
+
+class NtpRefusedError(NtpError):
+    """An NTP server must not be asked again: a kiss of death (RFC 5905 §7.4)."""
+
+    usual_remedy = "allow the unit's LAN in the NTP server, or take it out of DHCP option 42"
+
+
 class TftpError(BootError):
     """A file did not come over TFTP."""
 
@@ -194,7 +210,17 @@ class EnrolmentRefusedError(EnrolmentError):
 
 
 class SlotError(BootError):
-    """A firmware image must not be unpacked."""
+    """A firmware image cannot be installed, or no slot can be started."""
+
+
+class FirmwareRefusedError(SlotError):
+    """The firmware is older than what is good, or was taken back before; nothing was changed."""
+
+    code = "refused"
+
+
+class HealthError(BootError):
+    """A unit under trial does not do what it has to."""
 
     usual_remedy = "build the firmware again with: python -m build --wheel"
 

@@ -23,10 +23,10 @@ class ClockFloor:
         self._clock = clock
 
     def now(self) -> float:
-        """Returns seconds since 1970, never before `earliest`."""
-        return max(self._clock.unix(), self.earliest())
+        """Returns seconds since 1970, never before `least`."""
+        return max(self._clock.unix(), self.least())
 
-    def earliest(self) -> float:
+    def least(self) -> float:
         """Returns the floor in seconds since 1970; 0 when nothing was verified yet."""
         data = read_bounded(self._path, _MAX_BYTES) or b"0"
         return float(data) if data.strip().isdigit() else 0.0
@@ -37,5 +37,5 @@ class ClockFloor:
         Raises:
             OSError: The medium refuses it.
         """
-        if moment > self.earliest():
+        if moment > self.least():
             write_atomically(self._path, b"%d\n" % int(moment))

@@ -23,6 +23,11 @@ class StateFolder:
         return self.root / "network.json"
 
     @property
+    def static(self) -> Path:
+        """An address that a person configured, in place of DHCP."""
+        return self.root / "network.yaml"
+
+    @property
     def hints(self) -> Path:
         """The names of the TSS servers that last gave something verified."""
         return self.root / "tss.json"
@@ -71,6 +76,11 @@ class StateFolder:
     def slots(self) -> Path:
         """Firmware."""
         return self.root / "slots"
+
+    @property
+    def health(self) -> Path:
+        """What the good firmware could do here."""
+        return self.root / "health.json"
 
     @property
     def board(self) -> Path:

@@ -1,14 +1,19 @@
 """What a unit falls back to, checked again at every start: who kept it proves nothing."""
 
 import hashlib
+import logging
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
+from ..hal.clock import Clock
 from .errors import TrustError
+from .folder import StateFolder
 from .identity import Identity
 from .trust import TrustStore, VerifiedTree
 from .vouchers import VoucherStore
+
+logger = logging.getLogger(__name__)
 
 SITE_CONFIGURATION: Final = "sites/default/config.yaml"
 _REMEDY = "make the TSS reachable: it gives the unit what was signed for it"
@@ -28,6 +33,11 @@ class KeptContent:
         self._vouchers = VoucherStore(directory)
         self._configurations = (f"units/{identity.folder}/config.yaml", SITE_CONFIGURATION)
         self._firmware = f"firmware/{identity.firmware}/"
+
+    @classmethod
+    def of(cls, identity: Identity, folder: StateFolder, clock: Clock) -> "KeptContent":
+        """Returns that of a unit."""
+        return cls(identity, TrustStore(folder.trust, identity.root, clock), folder.vouchers)
 
     def vouch(self, tree: VerifiedTree, target: str, sha256: str) -> None:
         """Writes down that a target with this hash was signed; before it is taken over.
@@ -56,6 +66,15 @@ class KeptContent:
         target = self._checked(sha256, "slots")
         if not target.startswith(self._firmware):
             raise TrustError(f"it was signed as {target}", _REMEDY, file="slots")
+
+    def vouches_for_firmware(self, sha256: str) -> bool:
+        """Whether an image was signed for units like this; says why not in the log."""
+        try:
+            self.check_firmware(sha256)
+        except TrustError as error:
+            logger.error("firmware %s: %s", sha256[:16], error)  # noqa: TRY400
+            return False
+        return True
 
     def keep_only(self, hashes: Iterable[str]) -> None:
         """Forgets what was signed about everything else; after these are kept."""

@@ -15,6 +15,7 @@ import logging
 import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import IO, Final, NoReturn
 from urllib.parse import quote
@@ -37,6 +38,7 @@ from .cache import read_bounded, write_atomically
 from .errors import BootError, NoSuchFileError, TransportError, TrustError
 from .floor import ClockFloor
 from .memory import SHARED_MEMORY
+from .partial import Partials
 from .transport import Files
 from .vouchers import Voucher, root_chain, signed_by
 
@@ -58,7 +60,7 @@ to 24 times its length in memory, and an attacker's is parsed before its signatu
 
 _IN_MEMORY_BYTES = 1_048_576
 
-_METADATA, _TARGETS, _ROOTS = "metadata", "targets", "root_history"
+_METADATA, _TARGETS, _PARTIALS, _ROOTS = "metadata", "targets", "partial", "root_history"
 _FACTORY_REMEDY = "write root.json of the factory folder again: turret bundle makes it"
 
 
@@ -98,7 +100,7 @@ class TrustStore:
             OSError: The medium fails.
         """
         now = self.floor.now()
-        fetcher = _Fetcher(files)
+        fetcher = _Fetcher(files, Partials(self._directory / _PARTIALS))
         updater = self._updater(fetcher, now)
         try:
             updater.refresh()
@@ -160,9 +162,18 @@ class VerifiedTree:
             if info is None:
                 return None
             cached = self._updater.find_cached_target(info)
-            return Path(cached or self._updater.download_target(info))
+            return Path(cached or self._download(info))
         except (RepositoryError, DownloadError, ValueError) as error:
             _refuse(self._fetcher.last, error, self._now)
+
+    def _download(self, info: TargetFile) -> str:
+        """Fetches a target; once more from its start when what was kept of it was to blame."""
+        try:
+            return self._updater.download_target(info)
+        except (LengthOrHashMismatchError, DownloadLengthMismatchError):
+            if not self._fetcher.partials.resumed:
+                raise
+            return self._updater.download_target(info)
 
     def must_fetch(self, target: str, *, max_bytes: int = MAX_TARGET_BYTES) -> Path:
         """Like ``fetch`` for a target that has to be there.
@@ -298,13 +309,19 @@ class _Fetcher(FetcherInterface):
         last: The file that was asked for last.
     """
 
-    def __init__(self, files: Files) -> None:
+    def __init__(self, files: Files, partials: Partials) -> None:
+        self.partials = partials
         self._files = files
         self.last = ""
 
     @contextlib.contextmanager
     def download_file(self, url: str, max_length: int) -> Iterator[IO[bytes]]:
         """Fetches a file; what is small stays in memory, as nobody's profile may lie about."""
+        if url.startswith(_TARGETS) and max_length > _IN_MEMORY_BYTES:
+            read = partial(self._read, url)
+            with self.partials.download(url, max_length, read) as whole:
+                yield whole
+            return
         received = 0
         with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES) as file:
             for chunk in self.fetch(url):
@@ -316,14 +333,17 @@ class _Fetcher(FetcherInterface):
             yield file
 
     def _fetch(self, url: str) -> Iterator[bytes]:
-        """Yields a file; a missing one is what python-tuf calls a 404.
+        return self._read(url, 0)
+
+    def _read(self, url: str, offset: int) -> Iterator[bytes]:
+        """Yields a file from an offset on; a missing one is what python-tuf calls a 404.
 
         python-tuf wraps only what is raised before the first byte, so errors of the
         transport are made its own here.
         """
         self.last = url
         try:
-            yield from self._files.fetch(url)
+            yield from self._files.fetch(url, offset=offset)
         except NoSuchFileError as error:
             raise DownloadHTTPError(str(error), 404) from error
         except TransportError as error:

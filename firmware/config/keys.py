@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 
 from .errors import UnknownKeyError
-from .forms import CODECS, Form
+from .forms import CODECS, TRANSPORTS, Form
 from .key import Key, Kind, Source
 
 SPEAKER_CHANNELS = range(1, 33)
@@ -33,6 +33,32 @@ _WEB = (
         Kind.FLAG,
         default=True,
         description="Whether the unit gets a certificate of its own from TSS, and renews it.",
+    ),
+    Key(
+        "application.boot.health.timeout",
+        Kind.INTEGER,
+        120,
+        "How long new firmware may take to prove itself before the old one comes back.",
+        minimum=20,
+        maximum=3600,
+        unit="s",
+    ),
+    Key(
+        "application.boot.update",
+        Kind.CHOICE,
+        "restart",
+        "When firmware that comes while the unit runs is tried: at the next restart, or as soon as "
+        "no call and no open line is up (idle).",
+        choices=("restart", "idle"),
+    ),
+    Key(
+        "application.boot.dhcp.release",
+        Kind.FLAG,
+        default=False,
+        description=(
+            "Whether a unit that is switched off cleanly gives its address back. It then needs "
+            "a DHCP server to boot again; with false it boots with the address it had."
+        ),
     ),
     Key(
         "application.web.port",
@@ -339,6 +365,25 @@ _RECORDING = (
 )
 
 _UNIT = (
+    Key(
+        "application.boot.transports",
+        Kind.LIST,
+        TRANSPORTS,
+        "What brings configuration, firmware and profiles from a TSS, in the order of preference. "
+        "What is signed about them comes over https first where it is in the list.",
+        form=Form.TRANSPORT,
+    ),
+    Key(
+        "application.boot.bandwidth",
+        Kind.INTEGER,
+        0,
+        "How fast the unit takes files from a TSS, at most, so that an update never disturbs "
+        "voice. 0 is as fast as they come.",
+        minimum=64,
+        maximum=1_000_000,
+        unit="kbit/s",
+        zero_is_off=True,
+    ),
     Key(
         "application.directory.servers",
         Kind.LIST,
