@@ -92,12 +92,14 @@ def plug_in(number: int) -> str:
 
 
 def manufacture(folder: Path, crowd: int, full: int) -> SiteFolder:
-    """A site that knows all units; the crowd shares a password, which costs a second to check."""
+    """A site that knows all units; the crowd shares a password, hashed once."""
     create(folder)
     site = SiteFolder(folder)
     pack(site, "touchpro")
     publisher = Publisher(site)
-    plates = [NamePlate.of(f"02:54:50:00:01:{number:02x}", "", "", "") for number in range(full + 1)]
+    plates = [
+        NamePlate.of(f"02:54:50:00:01:{number:02x}", "", "", "") for number in range(full + 1)
+    ]
     add_units(publisher, plates)
     shared = UnitRow(mac="", serial="", model="TouchPro")
     shared.set_password(PASSWORD)
@@ -208,7 +210,10 @@ def told(units: int, elapsed: float, tally: Row, whole: list[float | None]) -> I
     for stage, seconds in tally["seconds"].items():
         if seconds:
             spread = percentiles(seconds)
-            say(f"  {stage:<6}" + "".join(f"  {name} {value:8.2f} s" for name, value in spread.items()))
+            say(
+                f"  {stage:<6}"
+                + "".join(f"  {name} {value:8.2f} s" for name, value in spread.items())
+            )
             for name, value in spread.items():
                 yield row(units, f"{stage}: {name}", [value], "s")
     for stage, resends in tally["resends"].items():
