@@ -99,7 +99,7 @@ def _with_slots(around: Surroundings, keeper: str) -> Surroundings:
         return around
     from .slots.rauc import RaucSlots  # D-Bus is for units that have RAUC
 
-    return replace(around, slots=RaucSlots)
+    return replace(around, slots=lambda directory, _: RaucSlots(directory))
 
 
 async def _run(agent: BootAgent) -> None:

@@ -174,7 +174,7 @@ class FileSlots:
     def _start(self) -> Slot:
         record = self._file.read()
         while (name := self._chosen(record)) is not None:
-            if self._vouched(record.slots[name].sha256) and self._whole(record, name):
+            if self._usable(record, name):
                 return self._begin(record, name)
             logger.error("slot %s is damaged, or nobody signed it, and not used", name)
             record = record.emptied(name)
@@ -196,13 +196,15 @@ class FileSlots:
             return None
         rest = record.bad(self._used, reason)
         name = self._chosen(rest)
-        if name is None or not self._whole(rest, name):
+        if name is None or not self._usable(rest, name):
             return None
         self._file.write(rest)
         return self._slot(rest, name)
 
-    def _whole(self, record: Record, name: str) -> bool:
-        return content_digest(self._directory / name) == record.slots[name].content
+    def _usable(self, record: Record, name: str) -> bool:
+        """Whether a slot holds what somebody signed, and all of it."""
+        held = record.slots[name]
+        return self._vouched(held.sha256) and content_digest(self._directory / name) == held.content
 
     def _chosen(self, record: Record) -> str | None:
         """Returns the slot of the next start: the one on trial, the good one, or what there is."""

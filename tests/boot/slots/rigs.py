@@ -58,7 +58,7 @@ class FilesRig:
         self.words: str | None = None
 
     async def power_on(self) -> SlotManager:
-        slots = FileSlots(self._folder / "slots", prepare=Path.exists)
+        slots = FileSlots(self._folder / "slots", lambda _: True, prepare=Path.exists)
         self.words = await slots.settle()
         return slots
 
