@@ -20,7 +20,8 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Protocol, cast
@@ -107,8 +108,8 @@ class Update:
     """Lease, configuration and firmware are replaced; the new firmware starts and is committed."""
 
     sources: Path
+    loop: InlineLoop
     name: str = "update"
-    loop: InlineLoop = field(default_factory=InlineLoop)
 
     def before(self, root: Path) -> None:
         self._keep(root, OLD)
@@ -165,7 +166,7 @@ class Update:
         except BootError as error:
             raise BrickError(f"nothing starts: {error}") from error
         for name, wanted in FILES.items():
-            found = (slot.path / name).read_bytes()
+            found = read_bounded(slot.path / name, 10_000)
             expect(found == wanted + slot.version.encode(), f"{name} of {slot.version} is damaged")
         return slot.version
 
@@ -211,8 +212,8 @@ class Provisioning:
     """The provisioner takes over metadata, configuration and firmware that a TSS has signed."""
 
     sources: Path
+    loop: InlineLoop
     name: str = "provisioning"
-    loop: InlineLoop = field(default_factory=InlineLoop)
 
     def __post_init__(self) -> None:
         tree = SignedTree(self.sources / "tree")
@@ -399,11 +400,13 @@ def _words(cut: Cut, changes: Sequence[Change]) -> str:
     return f"{where} (change {cut.change}; data {cut.data.value}, names {cut.names.value})"
 
 
-def scenarios(sources: Path) -> tuple[Scenario, ...]:
-    """All that is cut; what they install is made in a folder."""
+@contextmanager
+def scenarios(sources: Path) -> Iterator[tuple[Scenario, Scenario]]:
+    """All that is cut, as long as the block lasts; what they install is made in a folder."""
     for version in (OLD, NEW):
         make_image(sources / f"{version}.whl", version)
-    return Update(sources), Provisioning(sources)
+    with closing(InlineLoop()) as loop:
+        yield Update(sources, loop), Provisioning(sources, loop)
 
 
 def memory() -> Path | None:
@@ -419,18 +422,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     logging.disable()
     harm = 0
-    for name in ("update", "provisioning"):
-        with tempfile.TemporaryDirectory(dir=memory()) as folder, \
-                tempfile.TemporaryDirectory() as sources:  # fmt: skip
-            scenario = next(one for one in scenarios(Path(sources)) if one.name == name)
-            began = time.monotonic()
-            outcome = run(scenario, Path(folder), cuts=options.cuts, seed=options.seed)
-        harm += len(outcome.failures)
-        sys.stdout.write(
-            f"{name}: {outcome.cuts} of {outcome.of} cuts in {time.monotonic() - began:.0f} s, "
-            f"{len(outcome.failures)} harmful\n"
-        )
-        sys.stdout.writelines(f"  {failure}\n" for failure in outcome.failures)
+    with tempfile.TemporaryDirectory() as sources, scenarios(Path(sources)) as every:
+        for scenario in every:
+            with tempfile.TemporaryDirectory(dir=memory()) as folder:
+                began = time.monotonic()
+                outcome = run(scenario, Path(folder), cuts=options.cuts, seed=options.seed)
+            harm += len(outcome.failures)
+            sys.stdout.write(
+                f"{scenario.name}: {outcome.cuts} of {outcome.of} cuts in "
+                f"{time.monotonic() - began:.0f} s, {len(outcome.failures)} harmful\n"
+            )
+            sys.stdout.writelines(f"  {failure}\n" for failure in outcome.failures)
     return 1 if harm else 0
 
 
