@@ -1,6 +1,6 @@
 """The boot agent: from power-on to a running unit, and then keeping it so.
 
-    link → dhcp → dns → tftp → ftpes → trust → slot → matrix → runtime
+    link → dhcp → dns → tftp → tss → trust → slot → matrix → runtime
 
 What the network cannot give is taken from what it gave last time, with an alarm, and
 asked for again in the background.
@@ -60,8 +60,9 @@ class BootAgent:
     async def run(self, stop: asyncio.Event) -> None:
         """Boots the unit and keeps it running until ``stop`` is set.
 
-        A clean stop ends the services too; the address stays.  When the agent itself
-        fails, the services are left alone: voice goes on.
+        A clean stop ends the services too, and then gives the address back if the
+        configuration says so.  When the agent itself fails, the services are left alone:
+        voice goes on.
         """
         self._syslog.open()
         self.status.starting()
@@ -77,6 +78,7 @@ class BootAgent:
             await _cancel(boot, stopped, *self._background)
             await self._control.stop()
         await self._supervisor.stop()
+        await self._connection.close(self._configuration())
         self._logins.close()
 
     async def _boot(self) -> None:

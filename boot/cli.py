@@ -29,7 +29,7 @@ Takes a unit from power-on to running, and keeps it so:
   dhcp     gets an address, for ever if need be; renews it
   dns      finds the servers' addresses
   tftp     asks where the TSS is (a hint, nothing more)
-  ftpes    logs in at the TSS over verified TLS
+  tss      reaches the TSS over verified TLS
   trust    takes over only what the factory's root of trust signed
   slot     unpacks new firmware beside the old one
   matrix   starts the mixing matrix, OLDCB on TCP 4250

@@ -118,7 +118,7 @@ class AddressGuard:
         rival = None
         while rival is None:
             rival = await self._user(None)
-        await self._announce()
+        await self.announce()
         return _conflict(rival, self.address)
 
     async def _probe_on(self) -> None:
@@ -128,14 +128,15 @@ class AddressGuard:
             with contextlib.suppress(OSError):
                 await self._port.probe()
         await self._undisputed(timing.announce_wait_s)
-        await self._announce()
+        await self.announce()
 
     async def _undisputed(self, seconds: float) -> None:
         rival = await self._user(seconds)
         if rival is not None:
             raise _conflict(rival, self.address)
 
-    async def _announce(self) -> None:
+    async def announce(self) -> None:
+        """Tells the LAN that the address is ours."""
         with contextlib.suppress(OSError):  # the cable is out; its return is announced again
             await self._port.announce()
 

@@ -1,29 +1,39 @@
-"""The unit's connection to its LAN: the cable, the address, and the names behind it."""
+"""The unit's connection to its LAN: the cable, the address, the names behind it, the time."""
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
-from typing import Final, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 from .binding import Binding, DhcpState, Situation
 from .dhcp import DhcpClient
 from .dhcp_messages import Requester
 from .dns import DnsClient
-from .errors import BootError, DhcpError, InterfaceError
+from .document import Document
+from .errors import BootError, DhcpError, DocumentError, InterfaceError
 from .folder import StateFolder
 from .identity import Identity
 from .interface import write_network
 from .lease import Lease, LeaseStore
+from .ntp import SntpClient
+from .static import StaticClient, read_static
 from .status import StatusBoard
 from .surroundings import Surroundings
+from .timekeeper import TimeKeeper, firmware_floor
+from .trust import ClockFloor
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 UNCONFIRMED: Final = "dhcp.unconfirmed"
+STATIC: Final = "network.static"
+RELEASE_KEY: Final = "application.boot.dhcp.release"
 _MEDIUM_REMEDY = "free or replace the medium of the state folder"
+
+
+AddressSource: TypeAlias = DhcpClient | StaticClient
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +63,7 @@ class Connection:
         self._status = status
         self._leases = LeaseStore(folder.lease)
         self._network: Network | None = None
-        self._client: DhcpClient | None = None
+        self._client: AddressSource | None = None
         self._binding: Binding | None = None
 
     @property
@@ -75,33 +85,64 @@ class Connection:
         return await self._persist("dhcp", lambda: self._settle(binding))
 
     async def keep(self) -> None:
-        """Renews the lease until cancelled; for after `open`."""
-        if self._client is not None and self._binding is not None:
-            await self._client.keep(self._binding, self._on_lease, self._on_expiry)
+        """Renews the lease and keeps the clock right, until cancelled; for after `open`."""
+        if self._client is None or self._binding is None:
+            return
+        async with asyncio.TaskGroup() as both:
+            both.create_task(self._timekeeper().keep(self._time_servers))
+            both.create_task(self._client.keep(self._binding, self._on_lease, self._on_expiry))
+
+    async def close(self, configuration: Document | None) -> None:
+        """Gives the lease back on a clean stop, where the configuration says so.
+
+        Without that the next boot confirms it in one round trip, and boots with it when no
+        DHCP server answers.
+        """
+        if configuration is None or configuration.values.get(RELEASE_KEY) is not True:
+            return
+        if self._network is None or self._client is None or self._network.lease.static:
+            return
+        lease, self._network = self._network.lease, None
+        await self._client.release(lease)
+        try:
+            self._leases.save(replace(lease, released=True))
+            await self._around.interface.clear(lease)
+        except (InterfaceError, OSError) as error:
+            logger.warning("after the release: %s", error)
 
     async def _raise_link(self) -> None:
         with self._status.step("link") as step:
             await self._around.interface.wait_for_carrier()
             step.detail = self._around.interface.name
 
-    async def _open_dhcp(self) -> DhcpClient:
-        """Returns the client that gets a lease and keeps it.
+    async def _open_dhcp(self) -> AddressSource:
+        """Returns what gets an address and keeps it: DHCP, or what a person configured.
 
         Raises:
             InterfaceError: The interface has gone.
         """
         around = self._around
         self._status.begin("dhcp")
-        return DhcpClient(
-            Situation(
-                around.ports,
-                Requester(around.interface.mac(), f"turret-{self._identity.folder}"),
-                around.clock,
-                around.rng,
-                around.dhcp,
-                _Progress(self._status),
-            )
+        situation = Situation(
+            around.ports,
+            Requester(around.interface.mac(), f"turret-{self._identity.folder}"),
+            around.clock,
+            around.rng,
+            around.dhcp,
+            _Progress(self._status),
         )
+        configured = self._configured()
+        return DhcpClient(situation) if configured is None else StaticClient(situation, configured)
+
+    def _configured(self) -> Lease | None:
+        """Returns the static address; a damaged file is told of, and DHCP takes its place."""
+        paths = (self._folder.static, self._identity.board.with_name(self._folder.static.name))
+        try:
+            return read_static(paths, self._around.clock.unix())
+        except (DocumentError, OSError) as error:
+            remedy = error.remedy if isinstance(error, DocumentError) else _MEDIUM_REMEDY
+            self._status.raise_alarm(STATIC, f"{error}; DHCP is asked instead", remedy)
+            return None
 
     async def _settle(self, binding: Binding) -> Network:
         """Puts the first lease into force."""
@@ -126,7 +167,8 @@ class Connection:
         self._network = network = Network(lease, self._resolver(lease))
         try:
             write_network(self._folder.network, self._around.interface.name, lease)
-            self._leases.save(lease)
+            if not lease.static:
+                self._leases.save(lease)
         except OSError as error:
             raise InterfaceError(f"the lease is not written: {error}", _MEDIUM_REMEDY) from error
         return network
@@ -158,6 +200,20 @@ class Connection:
                 self._status.trouble(stage, error, f"trying again in {delay_s:.1f} s")
                 await asyncio.sleep(delay_s)
         raise InterfaceError("the back-off has ended")  # pragma: no cover - it has no end
+
+    def _timekeeper(self) -> TimeKeeper:
+        around = self._around
+        verified = ClockFloor(self._folder.trust / "clock", around.clock)
+        return TimeKeeper(
+            SntpClient(around.clock, around.rng),
+            around.clock,
+            lambda: max(verified.least(), firmware_floor()),
+            self._status,
+            around.rng,
+        )
+
+    def _time_servers(self) -> tuple[IPv4Address, ...]:
+        return () if self._network is None else self._network.lease.ntp_servers
 
     def _resolver(self, lease: Lease) -> DnsClient:
         around = self._around

@@ -13,6 +13,8 @@ Every one says what happened in its message and what a person can do in its reme
     │   └── AddressConflictError   somebody else answers for the offered address
     ├── DnsError
     │   └── UnknownNameError       the servers agree that the name does not exist
+    ├── NtpError                   no NTP server gives a time that can be believed
+    │   └── NtpRefusedError        a server must not be asked again
     ├── TftpError
     │   └── TftpRefusedError       the server answered, but not with the file
     ├── TransportError             a file did not come from a TSS
@@ -133,6 +135,18 @@ class UnknownNameError(DnsError):
     """The server says that the name, or an address for it, does not exist."""
 
     usual_remedy = "add the name to the DNS zone, or correct it where it is configured"
+
+
+class NtpError(BootError):
+    """No NTP server gives a time that can be believed; the clock stays as it is."""
+
+    usual_remedy = "check DHCP option 42, UDP 123 and that the NTP server is synchronised"
+
+
+class NtpRefusedError(NtpError):
+    """An NTP server must not be asked again: a kiss of death (RFC 5905 §7.4)."""
+
+    usual_remedy = "allow the unit's LAN in the NTP server, or take it out of DHCP option 42"
 
 
 class TftpError(BootError):

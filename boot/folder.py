@@ -23,9 +23,19 @@ class StateFolder:
         return self.root / "network.json"
 
     @property
+    def static(self) -> Path:
+        """An address that a person configured, in place of DHCP."""
+        return self.root / "network.yaml"
+
+    @property
     def hints(self) -> Path:
-        """The TSS servers that last gave something verified."""
+        """The names of the TSS servers that last gave something verified."""
         return self.root / "tss.json"
+
+    @property
+    def servers(self) -> Path:
+        """The same servers with their addresses, and the DHCP hints that led to them."""
+        return self.root / "servers.json"
 
     @property
     def trust(self) -> Path:

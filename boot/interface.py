@@ -144,6 +144,7 @@ def write_network(path: Path, interface: str, lease: Lease) -> None:
         "router": router,
         "dns": [str(server) for server in lease.dns_servers],
         "domain": lease.domain,
+        "search": list(lease.search),
         "ntp": [str(server) for server in lease.ntp_servers],
     }
     write_atomically(path, json.dumps(facts, indent=1).encode(), durable=False)

@@ -96,7 +96,7 @@ class Lease:
         """
         options, address = message.options, message.your_address
         server = _lenient(lambda: options.address(Option.SERVER_ID), None)
-        if server is None or not _usable(server) or not _usable(address):
+        if server is None or not is_usable(server) or not is_usable(address):
             raise DhcpError(
                 f"the DHCP server granted {address} and calls itself {server}",
                 "check the address range and the server identifier of the DHCP server",
@@ -212,7 +212,7 @@ def _address_list(options: Options, code: Option) -> tuple[IPv4Address, ...]:
     return _lenient(lambda: options.addresses(code)[:MAX_LISTED], ())
 
 
-def _usable(address: IPv4Address) -> bool:
+def is_usable(address: IPv4Address) -> bool:
     """Returns whether a host may have an address: not 0.0.0.0/8, 127.0.0.0/8, 224.0.0.0/3."""
     return not (
         address.packed[0] == 0 or address.is_multicast or address.is_loopback or address.is_reserved

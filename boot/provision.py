@@ -1,11 +1,11 @@
-"""From a lease to a verified configuration and firmware: dns, tftp, ftpes, trust, slot."""
+"""From a lease to a verified configuration and firmware: dns, tftp, tss, trust, slot."""
 
 import asyncio
 import logging
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from ..hal.clock import Clock
 from .cache import read_bounded, write_atomically
@@ -13,6 +13,7 @@ from .dns import Resolver
 from .document import MAX_BYTES, Document, parse_document
 from .errors import (
     BootError,
+    DnsError,
     DocumentError,
     IdentityError,
     TransportError,
@@ -20,22 +21,24 @@ from .errors import (
     UntrustedServerError,
 )
 from .folder import StateFolder
-from .ftpes import FtpesSession
 from .identity import Identity
 from .lease import Lease
+from .preferences import Preferences
 from .slots import Slot, SlotManager
-from .status import StatusBoard
+from .sources import Sources
+from .status import Stage, StatusBoard
 from .tls import client_context
-from .transport import Account, Server, Terms
+from .transport import Account, Files, Server, Terms
 from .trust import TrustStore, VerifiedTree
-from .tss import FALLBACK_NAMES, HintStore, TftpHints, locate
+from .visit import Visit
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 VERSION_KEY: Final = "application.config.version"
 MAX_IMAGE_BYTES: Final = 134_217_728
 REFUSED_ALARM: Final = "trust.refused"
-STAGES: Final = ("dns", "tftp", "ftpes", "trust", "slot")
+STAGES: Final = ("dns", "tftp", "tss", "trust", "slot")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +87,10 @@ class Provisioner:
         self._folder = folder
         self._status = status
         self._clock = clock
-        self._hints = HintStore(folder.hints)
+        self._sources = Sources(identity, folder, status, clock)
         self._slots = SlotManager(folder.slots)
         self._trust = TrustStore(folder.trust, identity.root, clock)
         self._lock = asyncio.Lock()
-        self._servers: tuple[Server, ...] = ()
 
     def kept(self) -> Provision | None:
         """Returns what was good last time; None when this unit never got that far."""
@@ -112,10 +114,9 @@ class Provisioner:
         self._status.clear_alarm(REFUSED_ALARM)
         try:
             async with self._lock:
-                names = await self._ask_hints(lease, resolver)
-                self._servers = await self._locate(names, resolver)
-                provision = await self._visit_first_good(self._servers)
-                self._hints.save(names)
+                candidates = self._sources.candidates(lease, resolver)
+                server, provision = await self._first_good(candidates, self._provision)
+                self._sources.good(server, lease)
         except OSError as error:
             raise BootError(f"the state folder: {error}", "free or replace the medium") from error
         return provision
@@ -133,36 +134,61 @@ class Provisioner:
             BootError: No TSS gave it.
         """
         async with self._lock:
-            servers = self._servers or await locate(self._hints.load(), resolver)
-            return await self._profile_from_first_good(servers, f"profiles/{user}.yaml", kept)
+            candidates = self._sources.recent(resolver)
+            with self._status.step("profile") as step:
+                target = f"profiles/{user}.yaml"
+                _, data = await self._first_good(
+                    candidates, lambda visit: self._fetch_profile(visit, target, kept, step)
+                )
+                step.detail = target
+                return data
 
-    async def _ask_hints(self, lease: Lease, resolver: Resolver) -> tuple[str, ...]:
-        """Asks TFTP; a missing hint is no reason to stop."""
-        hints = TftpHints(self._identity.folder, self._identity.model)
-        try:
-            with self._status.step("tftp") as step:
-                names = await hints.ask(lease, resolver, step.count)
-                step.detail = ", ".join(names)
-                return names
-        except BootError:
-            usual = [f"{name}.{lease.domain}" for name in FALLBACK_NAMES if lease.domain]
-            return self._hints.load() or tuple(usual)
-
-    async def _locate(self, names: Sequence[str], resolver: Resolver) -> tuple[Server, ...]:
-        with self._status.step("dns") as step:
-            servers = await locate(names, resolver)
-            step.detail = ", ".join(f"{server.name} {server.address}" for server in servers)
-            return servers
-
-    async def _visit_first_good(self, servers: Sequence[Server]) -> Provision:
+    async def _first_good(
+        self, servers: AsyncIterator[Server], take: Callable[[Visit], Awaitable[T]]
+    ) -> tuple[Server, T]:
+        """Returns what the first server gives that has it, and who that was."""
         failures: list[BootError] = []
-        for server in servers:
-            try:
-                return await self._visit(server)
-            except BootError as error:
-                self._tell(server, error)
-                failures.append(error)
+        try:
+            async for server in servers:
+                try:
+                    return server, await self._take(server, take)
+                except BootError as error:
+                    self._sources.failed(server)
+                    self._tell(server, error)
+                    failures.append(error)
+        except DnsError as error:
+            failures.append(error)
         raise _worst(failures)
+
+    async def _take(self, server: Server, take: Callable[[Visit], Awaitable[T]]) -> T:
+        """Takes something from one server; what one transport brings wrongly another may not."""
+        kept = self.kept()
+        preferences = Preferences.of(kept.configuration) if kept else Preferences()
+        terms = Terms(
+            trusting(self._identity), self._clock, bandwidth=preferences.bandwidth(self._clock)
+        )
+        order = preferences.order
+        while True:
+            visit = self._visit(server, terms, order)
+            try:
+                return await take(visit)
+            except (TransportError, TrustError) as error:
+                order = visit.left
+                if not order:
+                    raise
+                self._tell(server, error)
+            finally:
+                await asyncio.to_thread(visit.close)
+
+    def _visit(self, server: Server, terms: Terms, order: Sequence[str]) -> Visit:
+        return Visit(
+            server,
+            Account(self._identity.username, self._identity.password),
+            terms,
+            order=order,
+            count=lambda _: None,
+            trouble=lambda error: self._tell(server, error),
+        )
 
     def _tell(self, server: Server, error: BootError) -> None:
         """Shows refused content even when the next server has good content."""
@@ -170,34 +196,28 @@ class Provisioner:
         if isinstance(error, (TrustError, UntrustedServerError)):
             self._status.raise_alarm(REFUSED_ALARM, f"{server.name}: {error}", error.remedy)
 
-    async def _visit(self, server: Server) -> Provision:
-        """Takes everything from one server, in one session."""
-        with self._status.step("ftpes") as step:
-            session = await self._open(server, step.count)
-            step.detail = str(server)
-        try:
-            with self._status.step("trust") as step:
-                session.count_for(step.count)
-                tree, data = await asyncio.to_thread(self._verify, session)
-                configuration = self._accept(data)
-                step.detail = f"configuration {configuration.number(VERSION_KEY)}"
-            with self._status.step("slot") as step:
-                session.count_for(step.count)
-                slot = await asyncio.to_thread(self._install, tree)
-                step.detail = slot.version
-        finally:
-            await asyncio.to_thread(session.close)
+    async def _provision(self, visit: Visit) -> Provision:
+        """Takes everything from one server."""
+        with self._status.step("tss") as step:
+            visit.count_for(step.count)
+            foreseen, cold = self._trust.foreseen(), self.kept() is None
+            await asyncio.to_thread(visit.open, foreseen, prepare=cold)
+            step.detail = f"{visit.way} {visit.server}"
+        with self._status.step("trust") as step:
+            visit.count_for(step.count)
+            tree, data = await asyncio.to_thread(self._verify, visit)
+            configuration = self._accept(data)
+            step.detail = f"configuration {configuration.number(VERSION_KEY)}"
+        with self._status.step("slot") as step:
+            visit.count_for(step.count)
+            slot = await asyncio.to_thread(self._install, tree)
+            step.detail = slot.version
         write_atomically(self._folder.configuration, data)
         return Provision(configuration, slot)
 
-    async def _open(self, server: Server, count: Callable[[int], None]) -> FtpesSession:
-        account = Account(self._identity.username, self._identity.password)
-        terms = Terms(trusting(self._identity), self._clock)
-        return await asyncio.to_thread(FtpesSession.open, server, account, terms, count=count)
-
-    def _verify(self, session: FtpesSession) -> tuple[VerifiedTree, bytes]:
+    def _verify(self, files: Files) -> tuple[VerifiedTree, bytes]:
         """Returns the verified tree and, from it, the unit's configuration or the site's."""
-        tree = self._trust.refresh(session)
+        tree = self._trust.refresh(files)
         own = tree.fetch(f"units/{self._identity.folder}/config.yaml", max_bytes=MAX_BYTES)
         path = own or tree.must_fetch("sites/default/config.yaml", max_bytes=MAX_BYTES)
         return tree, path.read_bytes()
@@ -240,31 +260,13 @@ class Provisioner:
         finally:
             wheel.unlink(missing_ok=True)
 
-    async def _profile_from_first_good(
-        self, servers: Sequence[Server], target: str, kept: bytes | None
-    ) -> bytes:
-        failures: list[BootError] = []
-        with self._status.step("profile") as step:
-            for server in servers:
-                try:
-                    data = await self._fetch_profile(server, target, kept, step.count)
-                except BootError as error:
-                    logger.warning("%s: %s", server, error)
-                    failures.append(error)
-                else:
-                    step.detail = target
-                    return data
-            raise _worst(failures)
-
     async def _fetch_profile(
-        self, server: Server, target: str, kept: bytes | None, count: Callable[[int], None]
+        self, visit: Visit, target: str, kept: bytes | None, step: Stage
     ) -> bytes:
-        session = await self._open(server, count)
-        try:
-            tree = await asyncio.to_thread(self._trust.refresh, session)
-            data = await asyncio.to_thread(tree.read, target, max_bytes=MAX_BYTES, kept=kept)
-        finally:
-            await asyncio.to_thread(session.close)
+        visit.count_for(step.count)
+        await asyncio.to_thread(visit.open, self._trust.foreseen(), prepare=False)
+        tree = await asyncio.to_thread(self._trust.refresh, visit)
+        data = await asyncio.to_thread(tree.read, target, max_bytes=MAX_BYTES, kept=kept)
         parse_document(data)
         return data
 

@@ -25,7 +25,7 @@ StageState: TypeAlias = Literal["waiting", "running", "done", "failed"]
 RUNNING = "running"
 """What the board shows instead of a stage once the boot is over."""
 
-SEQUENCE = ("link", "dhcp", "dns", "tftp", "ftpes", "trust", "slot", "matrix", "runtime")
+SEQUENCE = ("link", "dhcp", "dns", "tftp", "tss", "trust", "slot", "matrix", "runtime")
 """The stages of every boot, in order; login, profile and register follow when they happen."""
 
 _STATES: dict[str, StageState] = {

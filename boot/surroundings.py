@@ -11,6 +11,7 @@ from ..hal.syslog import Redactor
 from .binding import Timing
 from .interface import Interface
 from .link import Ports
+from .timekeeper import CorrectedClock, LinuxTime
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,7 @@ class Surroundings:
     Attributes:
         interface: The network interface.
         ports: Opens the DHCP client's sockets.
-        clock: Tells the time.
+        clock: Tells the time, and is corrected by NTP.
         rng: Jitter and identifiers.
         environment: Passed on to the services, with the slot put first on PYTHONPATH.
         dhcp: How patient the DHCP client is.
@@ -31,7 +32,7 @@ class Surroundings:
 
     interface: Interface
     ports: Ports
-    clock: Clock
+    clock: CorrectedClock
     rng: random.Random
     environment: Mapping[str, str]
     dhcp: Timing
@@ -47,7 +48,7 @@ def surroundings(
     return Surroundings(
         interface=interface,
         ports=ports,
-        clock=clock,
+        clock=CorrectedClock(clock, LinuxTime()),
         rng=rng,
         environment=os.environ,
         dhcp=Timing.standard(rng),

@@ -6,10 +6,12 @@ newer is refused.
 """
 
 import contextlib
+import json
 import logging
 import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import IO, Final, NoReturn
 
@@ -30,6 +32,7 @@ from ..hal.clock import Clock
 from .cache import read_bounded, sync_tree, write_atomically
 from .errors import BootError, NoSuchFileError, TransportError, TrustError
 from .memory import SHARED_MEMORY
+from .partial import Partials
 from .transport import Files
 
 logger = logging.getLogger(__name__)
@@ -46,7 +49,7 @@ _LIMITS: Final = UpdaterConfig(
     targets_max_length=4_194_304,
 )
 _IN_MEMORY_BYTES = 1_048_576
-_METADATA, _TARGETS = "metadata", "targets"
+_METADATA, _TARGETS, _PARTIALS = "metadata", "targets", "partial"
 
 
 class ClockFloor:
@@ -63,14 +66,15 @@ class ClockFloor:
 
     def now(self) -> float:
         """Returns seconds since 1970, never before the last accepted check."""
-        return max(self._clock.unix(), self._floor())
+        return max(self._clock.unix(), self.least())
 
     def raise_to(self, moment: float) -> None:
         """Keeps a moment at which verified metadata was current."""
-        if moment > self._floor():
+        if moment > self.least():
             write_atomically(self._path, b"%d\n" % int(moment))
 
-    def _floor(self) -> float:
+    def least(self) -> float:
+        """Returns the last accepted check in seconds since 1970; 0 when there was none."""
         data = read_bounded(self._path, 32) or b"0"
         return float(data) if data.strip().isdigit() else 0.0
 
@@ -90,6 +94,17 @@ class TrustStore:
         self._root = root
         self._floor = ClockFloor(directory / "clock", clock)
 
+    def foreseen(self) -> tuple[str, ...]:
+        """Returns what the next refresh asks for first, in order: a newer root, the timestamp."""
+        try:
+            newest = int(json.loads(self._root)["signed"]["version"])
+        except (ValueError, TypeError, KeyError):
+            return ()
+        roots = self._directory / _METADATA / "root_history"
+        while (roots / f"{newest + 1}.root.json").is_file():
+            newest += 1
+        return f"{_METADATA}/{newest + 1}.root.json", f"{_METADATA}/timestamp.json"
+
     def refresh(self, files: Files) -> "VerifiedTree":
         """Checks what a server offers and returns its verified tree.
 
@@ -101,7 +116,7 @@ class TrustStore:
         for name in (_METADATA, _TARGETS):
             (self._directory / name).mkdir(parents=True, exist_ok=True)
         now = self._floor.now()
-        fetcher = _Fetcher(files)
+        fetcher = _Fetcher(files, Partials(self._directory / _PARTIALS))
         try:
             updater = _Updater(self._directory, self._root, fetcher, now)
             updater.refresh()
@@ -109,14 +124,15 @@ class TrustStore:
             _refuse("the metadata of the TSS", error)
         sync_tree(self._directory / _METADATA)
         self._floor.raise_to(now)
-        return VerifiedTree(updater)
+        return VerifiedTree(updater, fetcher)
 
 
 class VerifiedTree:
     """The files that one server offers and the root of trust vouches for."""
 
-    def __init__(self, updater: Updater) -> None:
+    def __init__(self, updater: Updater, fetcher: "_Fetcher") -> None:
         self._updater = updater
+        self._fetcher = fetcher
 
     def fetch(self, target: str, *, max_bytes: int = MAX_TARGET_BYTES) -> Path | None:
         """Returns a verified local copy of a target; None when no such target is signed.
@@ -134,9 +150,18 @@ class VerifiedTree:
             if info.length > max_bytes:
                 raise TrustError(f"{target}: {info.length} bytes exceed {max_bytes}")
             cached = self._updater.find_cached_target(info)
-            return Path(cached or self._updater.download_target(info))
+            return Path(cached or self._download(info))
         except (RepositoryError, DownloadError, OSError, ValueError) as error:
             _refuse(target, error)
+
+    def _download(self, info: TargetFile) -> str:
+        """Fetches a target; once more from its start when what was kept of it was to blame."""
+        try:
+            return self._updater.download_target(info)
+        except (LengthOrHashMismatchError, DownloadLengthMismatchError):
+            if not self._fetcher.partials.resumed:
+                raise
+            return self._updater.download_target(info)
 
     def must_fetch(self, target: str, *, max_bytes: int = MAX_TARGET_BYTES) -> Path:
         """Like ``fetch`` for a target that has to be there.
@@ -196,12 +221,18 @@ class _Updater(Updater):
 class _Fetcher(FetcherInterface):
     """Lets python-tuf read through any transport of ours."""
 
-    def __init__(self, files: Files) -> None:
+    def __init__(self, files: Files, partials: Partials) -> None:
+        self.partials = partials
         self._files = files
 
     @contextlib.contextmanager
     def download_file(self, url: str, max_length: int) -> Iterator[IO[bytes]]:
         """Fetches a file; what is small stays in memory, as nobody's profile may lie about."""
+        if url.startswith(_TARGETS) and max_length > _IN_MEMORY_BYTES:
+            read = partial(self._read, url)
+            with self.partials.download(url, max_length, read) as whole:
+                yield whole
+            return
         received = 0
         with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES) as file:
             for chunk in self.fetch(url):
@@ -213,13 +244,16 @@ class _Fetcher(FetcherInterface):
             yield file
 
     def _fetch(self, url: str) -> Iterator[bytes]:
-        """Yields a file; a missing one is what python-tuf calls a 404.
+        return self._read(url, 0)
+
+    def _read(self, url: str, offset: int) -> Iterator[bytes]:
+        """Yields a file from an offset on; a missing one is what python-tuf calls a 404.
 
         python-tuf wraps only what is raised before the first byte, so errors of the
         transport are made its own here.
         """
         try:
-            yield from self._files.fetch(url)
+            yield from self._files.fetch(url, offset=offset)
         except NoSuchFileError as error:
             raise DownloadHTTPError(str(error), 404) from error
         except TransportError as error:

@@ -20,6 +20,7 @@ class Form(enum.Enum):
     MULTICAST = "a multicast address such as 239.1.1.1 or 239.1.1.1:9876"
     DIAL = "a number or SIP address to dial, such as 2001"
     CODEC = "PCMU, PCMA, G722 or OPUS"
+    TRANSPORT = "ftpes or https"
     NAME = "letters, digits, dot, dash and underscore"
 
     def accepts(self, text: str) -> bool:
@@ -40,6 +41,7 @@ _SIP_URI = re.compile(
 _LDAPS_URL = re.compile(rf"ldaps://({_HOST})(?::([0-9]{{1,5}}))?/?")
 _DIAL = re.compile(r"[0-9A-Za-z+*#][0-9A-Za-z+*#._-]{0,63}")
 CODECS = ("PCMU", "PCMA", "G722", "OPUS")
+TRANSPORTS = ("ftpes", "https")
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -93,5 +95,6 @@ _CHECKS: dict[Form, Callable[[str], bool]] = {
     Form.MULTICAST: _is_multicast,
     Form.DIAL: _is_dial,
     Form.CODEC: lambda text: text in CODECS,
+    Form.TRANSPORT: lambda text: text in TRANSPORTS,
     Form.NAME: lambda text: _NAME.fullmatch(text) is not None,
 }

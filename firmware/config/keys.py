@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 
 from .errors import UnknownKeyError
-from .forms import CODECS, Form
+from .forms import CODECS, TRANSPORTS, Form
 from .key import Key, Kind, Source
 
 SPEAKER_CHANNELS = range(1, 33)
@@ -27,6 +27,15 @@ _WEB = (
         description="Whether the unit serves web administration and its panel.",
         source=_DOCUMENTED,
         port="web",
+    ),
+    Key(
+        "application.boot.dhcp.release",
+        Kind.FLAG,
+        default=False,
+        description=(
+            "Whether a unit that is switched off cleanly gives its address back. It then needs "
+            "a DHCP server to boot again; with false it boots with the address it had."
+        ),
     ),
     Key(
         "application.web.port",
@@ -333,6 +342,25 @@ _RECORDING = (
 )
 
 _UNIT = (
+    Key(
+        "application.boot.transports",
+        Kind.LIST,
+        TRANSPORTS,
+        "What brings configuration, firmware and profiles from a TSS, in the order of preference. "
+        "What is signed about them comes over https first where it is in the list.",
+        form=Form.TRANSPORT,
+    ),
+    Key(
+        "application.boot.bandwidth",
+        Kind.INTEGER,
+        0,
+        "How fast the unit takes files from a TSS, at most, so that an update never disturbs "
+        "voice. 0 is as fast as they come.",
+        minimum=64,
+        maximum=1_000_000,
+        unit="kbit/s",
+        zero_is_off=True,
+    ),
     Key(
         "application.directory.servers",
         Kind.LIST,

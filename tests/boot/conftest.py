@@ -6,14 +6,19 @@ with all that fixtures can do, and each is reported here under its own name.
 """
 
 import os
+import socket
+import ssl
 import subprocess
 import sys
 import tempfile
 import threading
 import warnings
 import xml.etree.ElementTree as ElementTree
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -189,12 +194,61 @@ class SignedTree:
         return moment.replace(microsecond=0)
 
 
+class _TreeOverHttps(ThreadingHTTPServer):
+    """A folder for one account, with every connection in a thread of its own."""
+
+    def __init__(self, folder: Path, certificate: Path, address: str, port: int) -> None:
+        super().__init__((address, port), partial(_TreeHandler, directory=str(folder)))
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(certificate)
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        """Leaves the handshake to the thread."""
+        plain, peer = super().get_request()
+        return self._context.wrap_socket(
+            plain, server_side=True, do_handshake_on_connect=False
+        ), peer
+
+    def handle_error(self, _request: object, _peer: object) -> None:
+        """A client that goes away is nothing to report."""
+
+
+class _TreeHandler(SimpleHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        account = f"{MAC_FOLDER}:{PASSWORD}".encode()
+        if self.headers["Authorization"] != f"Basic {b64encode(account).decode()}":
+            self.send_error(401)
+            return
+        super().do_GET()
+
+    def send_error(self, code: int, *_: object) -> None:
+        """The standard library's closes the connection; no other server does."""
+        self.send_response(code)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
 class Tss:
-    """pyftpdlib with explicit TLS on a folder, in a thread; one account."""
+    """A folder over FTPES (pyftpdlib) and HTTPS, in threads; one account."""
 
     def __init__(
-        self, folder: Path, certificate: Path, *, address: str = "127.0.0.1", port: int = 0
+        self,
+        folder: Path,
+        certificate: Path,
+        *,
+        address: str = "127.0.0.1",
+        port: int = 0,
+        https_port: int = 0,
     ) -> None:
+        self.https = _TreeOverHttps(folder, certificate, address, https_port)
+        self.https_port = self.https.server_port
+        self._https_thread = threading.Thread(target=self.https.serve_forever, args=(0.05,))
+        self._https_thread.start()
         authorizer = DummyAuthorizer()
         authorizer.add_user(MAC, PASSWORD, str(folder), perm="elr")
         members = {
@@ -214,6 +268,13 @@ class Tss:
     def close(self) -> None:
         self._stop.set()
         self._thread.join()
+        self.close_https()
+
+    def close_https(self) -> None:
+        """Leaves FTPES alone."""
+        self.https.shutdown()
+        self.https.server_close()
+        self._https_thread.join()
 
     def _serve(self) -> None:
         while not self._stop.is_set():

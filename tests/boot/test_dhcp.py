@@ -3,7 +3,6 @@
 import asyncio
 import random
 import socket
-import struct
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -12,7 +11,6 @@ from ipaddress import IPv4Address
 import pytest
 
 from openturret.boot.binding import Binding, DhcpState, Situation, Timing
-from openturret.boot.carrier import Carrier
 from openturret.boot.conflict import ArpTiming
 from openturret.boot.dhcp import DhcpClient
 from openturret.boot.dhcp_messages import Requester
@@ -23,22 +21,19 @@ from openturret.boot.errors import (
     InterfaceError,
 )
 from openturret.boot.lease import Lease
-from openturret.boot.link import ArpPort, BroadcastPort, MessagePort, UnicastPort
+from openturret.boot.link import UnicastPort
 from openturret.boot.wire.dhcp import BootpOp, DhcpMessage, MessageType, Option, Options
 from openturret.boot.wire.frame import (
-    BROADCAST_MAC,
     ArpOperation,
     ArpPacket,
     UdpFrame,
 )
 from openturret.hal.backoff import Backoff
+from openturret.lab.cable import SERVER, SERVER_MAC, Cable
 
 MAC = bytes.fromhex("025450000001")
-SERVER_MAC = bytes.fromhex("0200000000fe")
-SERVER = IPv4Address("10.1.0.2")
 ADDRESS = IPv4Address("10.1.0.100")
 MASK = IPv4Address("255.255.255.0")
-RTM_NEWLINK, IFF_RUNNING = 16, 0x40
 FAST_ARP = ArpTiming(
     answer_s=0.02, known_answer_s=0.01, probe_min_s=0.01, probe_max_s=0.02, announce_wait_s=0.02,
     defend_interval_s=0.2, rate_limit_s=0.4,
@@ -76,93 +71,19 @@ class Notes:
         self.troubles.append(error)
 
 
-@dataclass
-class Lan:
-    """Both ends of one cable; the client's end is opened anew for each exchange.
-
-    ARP has a pair of sockets of its own, as the kernel gives each socket its own copy.
-    """
-
-    far: socket.socket
-    near: socket.socket
-    arp_far: socket.socket
-    arp_near: socket.socket
-    cable: socket.socket
-    cable_news: socket.socket
-    failures: list[Exception] = field(default_factory=list)
-
-    def broadcast(self) -> BroadcastPort:
-        if self.failures:
-            raise self.failures.pop()
-        return BroadcastPort(self.near.dup(), MAC)
-
-    def unicast(self, server: IPv4Address) -> MessagePort:
-        return self.broadcast()
-
-    def arp(self, address: IPv4Address) -> ArpPort:
-        return ArpPort(self.arp_near.dup(), MAC, address)
-
-    def carrier(self) -> Carrier:
-        return Carrier(self.cable_news.dup(), 1)
-
-    def replug(self) -> None:
-        for flags in (0, IFF_RUNNING):
-            self.cable.send(
-                struct.pack("=IHHIIBxHiII", 32, RTM_NEWLINK, 0, 0, 0, 0, 1, 1, flags, 0)
-            )
-
-    async def packets(self) -> AsyncIterator[ArpPacket]:
-        while True:
-            frame = await asyncio.get_running_loop().sock_recv(self.arp_far, 65_535)
-            yield ArpPacket.parse(frame)
-
-    async def claim(self, packet: ArpPacket) -> None:
-        await asyncio.get_running_loop().sock_sendall(self.arp_far, bytes(packet))
-
-    async def send(self, frame: object) -> None:
-        await asyncio.get_running_loop().sock_sendall(self.far, bytes(frame))  # type: ignore[call-overload]
-
-    async def frames(self) -> AsyncIterator[bytes]:
-        while True:
-            yield await asyncio.get_running_loop().sock_recv(self.far, 65_535)
-
-    async def requests(self) -> AsyncIterator[DhcpMessage]:
-        async for frame in self.frames():
-            yield DhcpMessage.parse(UdpFrame.parse(frame).payload)
-
-    async def reply(self, message: DhcpMessage) -> None:
-        frame = UdpFrame(
-            SERVER_MAC,
-            BROADCAST_MAC,
-            SERVER,
-            IPv4Address("255.255.255.255"),
-            67,
-            68,
-            bytes(message),
-        )
-        await self.send(frame)
-
-
-Server = Callable[[Lan], Coroutine[None, None, None]]
+Server = Callable[[Cable], Coroutine[None, None, None]]
 
 
 @asynccontextmanager
-async def lan_with(*servers: Server) -> AsyncIterator[Lan]:
-    pairs = [socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM) for _ in range(3)]
-    ends = [end for pair in pairs for end in pair]
-    for end in ends:
-        end.setblocking(False)
-    far, near, arp_far, arp_near, cable, cable_news = ends
-    lan = Lan(far, near, arp_far, arp_near, cable, cable_news)
-    tasks = [asyncio.create_task(server(lan)) for server in servers]
-    try:
-        yield lan
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        for end in ends:
-            end.close()
+async def lan_with(*servers: Server) -> AsyncIterator[Cable]:
+    async with Cable.laid(MAC) as cable:
+        tasks = [asyncio.create_task(server(cable)) for server in servers]
+        try:
+            yield cable
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def answer(request: DhcpMessage, kind: MessageType, *more: tuple[int, bytes]) -> DhcpMessage:
@@ -196,14 +117,14 @@ def replace_server(server: IPv4Address) -> Callable[[DhcpMessage], DhcpMessage]:
     return changed
 
 
-async def honest(lan: Lan) -> None:
+async def honest(lan: Cable) -> None:
     async for request in lan.requests():
         offered = request.type is MessageType.DISCOVER
         await lan.reply(answer(request, MessageType.OFFER if offered else MessageType.ACK))
 
 
 def client(
-    lan: Lan, notes: Notes, clock: Clock | None = None, *, arp: ArpTiming = FAST_ARP
+    lan: Cable, notes: Notes, clock: Clock | None = None, *, arp: ArpTiming = FAST_ARP
 ) -> DhcpClient:
     rng = random.Random(1)
     timing = Timing(
@@ -247,7 +168,7 @@ async def test_a_stored_lease_is_confirmed_in_one_round_trip() -> None:
 async def test_an_expired_lease_is_asked_for_anew() -> None:
     notes, wishes = Notes(), []
 
-    async def server(lan: Lan) -> None:
+    async def server(lan: Cable) -> None:
         async for request in lan.requests():
             wishes.append(request.options.address(Option.REQUESTED_ADDRESS))
             offered = request.type is MessageType.DISCOVER
@@ -263,7 +184,7 @@ async def test_silence_is_told_and_asked_again_without_end() -> None:
     notes = Notes()
     heard: list[DhcpMessage] = []
 
-    async def deaf_at_first(lan: Lan) -> None:
+    async def deaf_at_first(lan: Cable) -> None:
         async for request in lan.requests():
             heard.append(request)
             if len(heard) > 3:
@@ -281,7 +202,7 @@ async def test_silence_is_told_and_asked_again_without_end() -> None:
 
 
 async def test_silence_leaves_an_unexpired_lease_in_use_but_unconfirmed() -> None:
-    async def deaf(lan: Lan) -> None:
+    async def deaf(lan: Cable) -> None:
         async for _ in lan.requests():
             continue
 
@@ -296,7 +217,7 @@ async def test_silence_leaves_an_unexpired_lease_in_use_but_unconfirmed() -> Non
 
 
 async def test_a_refused_stored_lease_makes_room_for_a_new_one() -> None:
-    async def refusing(lan: Lan) -> None:
+    async def refusing(lan: Cable) -> None:
         refused = False
         async for request in lan.requests():
             if not refused:
@@ -329,14 +250,14 @@ async def test_a_refused_stored_lease_makes_room_for_a_new_one() -> None:
     ids=["xid", "hardware", "direction", "untyped", "no server id", "truncated", "empty"],
 )
 async def test_forged_answers_are_dropped(forge: Callable[[DhcpMessage], object]) -> None:
-    async def lying_first(lan: Lan) -> None:
+    async def lying_first(lan: Cable) -> None:
         async for request in lan.requests():
             if request.type is MessageType.REQUEST:
                 nak = forge(answer(request, MessageType.NAK))
                 frame = UdpFrame(
                     SERVER_MAC, MAC, SERVER, ADDRESS, 67, 68, bytes(nak)  # type: ignore[call-overload]
                 )  # fmt: skip
-                await lan.send(frame)
+                await lan.send(bytes(frame))
                 await lan.reply(answer(request, MessageType.ACK))
             else:
                 await lan.reply(answer(request, MessageType.OFFER))
@@ -349,7 +270,7 @@ async def test_forged_answers_are_dropped(forge: Callable[[DhcpMessage], object]
 
 
 async def test_an_offer_without_a_usable_address_is_told_and_passed_over() -> None:
-    async def careless_first(lan: Lan) -> None:
+    async def careless_first(lan: Cable) -> None:
         careless = True
         async for request in lan.requests():
             offered = request.type is MessageType.DISCOVER
@@ -365,7 +286,7 @@ async def test_an_offer_without_a_usable_address_is_told_and_passed_over() -> No
     assert "127.0.0.1" in str(notes.troubles[0])
 
 
-async def squatter(lan: Lan) -> None:
+async def squatter(lan: Cable) -> None:
     """Uses the address, until the unit has probed for it once."""
     async for packet in lan.packets():
         if packet.is_probe:
@@ -385,7 +306,7 @@ class Recording:
         self.heard: list[DhcpMessage] = []
         self.times: list[float] = []
 
-    async def __call__(self, lan: Lan) -> None:
+    async def __call__(self, lan: Cable) -> None:
         async for request in lan.requests():
             self.heard.append(request)
             self.times.append(asyncio.get_running_loop().time())
@@ -418,7 +339,7 @@ async def test_an_address_that_somebody_uses_is_declined_and_another_asked_for_l
 
 
 async def test_after_many_conflicts_addresses_are_asked_for_rarely() -> None:
-    async def always_there(lan: Lan) -> None:
+    async def always_there(lan: Cable) -> None:
         async for packet in lan.packets():
             if packet.is_probe and server.types.count("DECLINE") < 2:
                 await lan.claim(usage(packet.target))
@@ -433,7 +354,7 @@ async def test_after_many_conflicts_addresses_are_asked_for_rarely() -> None:
 
 
 async def test_a_rival_that_insists_gets_the_address_and_the_unit_another() -> None:
-    async def insisting(lan: Lan) -> None:
+    async def insisting(lan: Cable) -> None:
         announced = 0
         async for packet in lan.packets():
             announced += not packet.is_probe
@@ -453,7 +374,7 @@ async def test_a_rival_that_insists_gets_the_address_and_the_unit_another() -> N
 async def test_the_best_of_several_offers_is_taken_however_fast_the_others_are() -> None:
     other = replace_server(IPv4Address("10.1.0.66"))
 
-    async def two_servers(lan: Lan) -> None:
+    async def two_servers(lan: Cable) -> None:
         async for request in lan.requests():
             chosen = request.options.address(Option.SERVER_ID)
             if chosen is None:
@@ -474,7 +395,7 @@ async def test_a_server_that_offers_and_then_does_not_grant_makes_room_for_the_n
 ) -> None:
     rogue = replace_server(IPv4Address("10.1.0.66"))
 
-    async def two_servers(lan: Lan) -> None:
+    async def two_servers(lan: Cable) -> None:
         async for request in lan.requests():
             chosen = request.options.address(Option.SERVER_ID)
             if chosen is None:
@@ -498,7 +419,7 @@ async def test_a_server_that_offers_and_then_does_not_grant_makes_room_for_the_n
 async def test_a_refusal_by_another_server_than_the_one_that_granted_can_be_contradicted() -> None:
     other = replace_server(IPv4Address("10.1.0.66"))
 
-    async def contradicting(lan: Lan) -> None:
+    async def contradicting(lan: Cable) -> None:
         async for request in lan.requests():
             await lan.reply(other(answer(request, MessageType.NAK)))
             await lan.reply(answer(request, MessageType.ACK))
@@ -510,7 +431,7 @@ async def test_a_refusal_by_another_server_than_the_one_that_granted_can_be_cont
 
 
 async def test_a_useless_answer_does_not_hide_the_good_one() -> None:
-    async def useless_first(lan: Lan) -> None:
+    async def useless_first(lan: Cable) -> None:
         async for request in lan.requests():
             kind = MessageType.ACK if request.type is MessageType.REQUEST else MessageType.OFFER
             for _ in range(50):
@@ -541,7 +462,7 @@ async def test_a_cable_that_was_away_has_the_lease_confirmed_and_nothing_dropped
 async def test_a_cable_in_another_lan_whose_server_is_silent_gets_an_address_there() -> None:
     elsewhere = IPv4Address("10.2.0.7")
 
-    async def of_another_lan(lan: Lan) -> None:
+    async def of_another_lan(lan: Cable) -> None:
         async for request in lan.requests():
             if request.options.address(Option.REQUESTED_ADDRESS) == ADDRESS:
                 if request.type is MessageType.DISCOVER:
@@ -563,7 +484,7 @@ async def test_a_cable_in_another_lan_whose_server_is_silent_gets_an_address_the
 async def test_a_lease_that_nobody_confirms_is_not_exchanged_for_a_neighbour() -> None:
     neighbour = IPv4Address("10.1.0.7")
 
-    async def forgetful(lan: Lan) -> None:
+    async def forgetful(lan: Cable) -> None:
         async for request in lan.requests():
             if request.type is MessageType.DISCOVER:
                 offer = replace(answer(request, MessageType.OFFER), your_address=neighbour)
@@ -582,7 +503,7 @@ async def test_a_lease_that_nobody_confirms_is_not_exchanged_for_a_neighbour() -
 
 
 async def test_an_unconfirmed_lease_ends_too() -> None:
-    async def deaf(lan: Lan) -> None:
+    async def deaf(lan: Cable) -> None:
         async for request in lan.requests():
             if len(notes.troubles) > 2 and request.type is not MessageType.DECLINE:
                 offered = request.type is MessageType.DISCOVER
@@ -637,7 +558,7 @@ async def test_an_interface_that_fails_is_told_and_asked_again(error: Exception)
 
 @pytest.mark.parametrize("address", [IPv4Address("10.1.0.7"), IPv4Address(0)])
 async def test_a_renewal_for_another_address_is_ignored(address: IPv4Address) -> None:
-    async def wrong_first(lan: Lan) -> None:
+    async def wrong_first(lan: Cable) -> None:
         number = 0
         async for request in lan.requests():
             number += 1
@@ -652,7 +573,7 @@ async def test_a_renewal_for_another_address_is_ignored(address: IPv4Address) ->
 
 
 async def kept(
-    lan: Lan, binding: Binding, notes: Notes, clock: Clock, subject: DhcpClient | None = None
+    lan: Cable, binding: Binding, notes: Notes, clock: Clock, subject: DhcpClient | None = None
 ) -> tuple[list[Lease], list[Lease]]:
     """Keeps a lease until a server has confirmed one; what was confirmed and what ended."""
     leases: list[Lease] = []
@@ -679,7 +600,7 @@ async def kept(
 async def test_a_lease_is_renewed_from_its_own_address_and_never_dropped() -> None:
     requests: list[DhcpMessage] = []
 
-    async def server(lan: Lan) -> None:
+    async def server(lan: Cable) -> None:
         async for request in lan.requests():
             requests.append(request)
             await lan.reply(answer(request, MessageType.ACK))
@@ -701,7 +622,7 @@ async def test_an_unconfirmed_lease_is_asked_about_at_once() -> None:
 
 
 async def test_a_refused_renewal_gives_the_address_up_and_gets_another() -> None:
-    async def refusing_renewals(lan: Lan) -> None:
+    async def refusing_renewals(lan: Cable) -> None:
         async for request in lan.requests():
             if not request.client_address.is_unspecified:
                 await lan.reply(answer(request, MessageType.NAK))
@@ -718,7 +639,7 @@ async def test_a_refused_renewal_gives_the_address_up_and_gets_another() -> None
 
 
 async def test_a_lease_that_nobody_renews_ends_and_is_asked_for_again() -> None:
-    async def only_new_ones(lan: Lan) -> None:
+    async def only_new_ones(lan: Cable) -> None:
         async for request in lan.requests():
             if request.client_address.is_unspecified:
                 offered = request.type is MessageType.DISCOVER

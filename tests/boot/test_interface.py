@@ -102,5 +102,5 @@ def test_network_json_says_where_the_unit_is(tmp_path: Path) -> None:
     write_network(tmp_path / "network.json", "eth0", LEASE)
     assert json.loads((tmp_path / "network.json").read_text()) == {
         "interface": "eth0", "address": "10.1.0.100", "prefix": 24, "router": "10.1.0.1",
-        "dns": ["10.1.0.2"], "domain": "", "ntp": [],
+        "dns": ["10.1.0.2"], "domain": "", "search": [], "ntp": [],
     }  # fmt: skip

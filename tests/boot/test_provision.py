@@ -7,7 +7,7 @@ import io
 import json
 import shutil
 import zipfile
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -69,8 +69,12 @@ class Unit:
     provisioner: Provisioner
 
     async def visit(self, *nodes: Tss) -> int:
-        servers = [Server("tss1.turret.example", HOST, node.port) for node in nodes]
-        return (await self.provisioner._visit_first_good(servers)).version
+        async def servers() -> AsyncIterator[Server]:
+            for node in nodes:
+                yield Server("tss1.turret.example", HOST, node.port, node.https_port)
+
+        take = self.provisioner._provision
+        return (await self.provisioner._first_good(servers(), take))[1].version
 
     def alarms(self) -> str:
         return str(self.status.as_json()["alarms"])

@@ -95,6 +95,7 @@ def test_a_mask_may_be_written_in_hexadecimal() -> None:
         (Form.DIAL, "+33123456789", "2001\r\nRoute: x"),
         (Form.NAME, "1001", "10 01"),
         (Form.CODEC, "G722", "G729"),
+        (Form.TRANSPORT, "https", "tftp"),
         (Form.FREE, "Hoot of the desk", "two\nlines"),
     ],
 )
