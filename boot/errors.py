@@ -228,11 +228,13 @@ class DirectoryUntrustedError(DirectoryError):
 class LockedOutError(DirectoryError):
     """Too many wrong passwords came before; the directory was not asked."""
 
-    code = "locked_out"
+    usual_remedy = "wait until the lock-out is over, then type user and password again"
 
 
 class VaultError(BootError):
     """What was kept sealed cannot be opened: it, or the unit's key, is damaged."""
+
+    usual_remedy = "log in while a directory and a TSS answer: what was kept is made anew"
 
 
 class ServiceError(BootError):
