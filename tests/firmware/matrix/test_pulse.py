@@ -1,6 +1,7 @@
 """What the matrix's signs of life stand for: its tick, and the loop that answers OLDCB."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -42,9 +43,10 @@ async def test_a_tick_that_stands_still_is_no_sign_of_life(
             await asyncio.sleep(0.01)
     assert await process.pulse() == "0 legs, 0 recordings"
     process.matrix.engine.stop()
+    with contextlib.suppress(EngineStalledError):
+        await process.pulse()  # it may have ticked once more before it stopped
     with pytest.raises(EngineStalledError, match="stands still"):
-        for _ in range(2):
-            await process.pulse()
+        await process.pulse()
     await process.close()
 
 
@@ -96,4 +98,4 @@ async def test_a_process_that_is_ended_for_hanging_writes_where_it_stands(
     _, said = await process.communicate()
     assert process.returncode == -signal.SIGABRT
     assert b"Fatal Python error: Aborted" in said
-    assert b"in serve" in said
+    assert b"in main" in said
