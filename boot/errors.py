@@ -22,7 +22,9 @@ Every one says what happened in its message and what a person can do in its reme
     │   ├── AccountRefusedError    530 or 401: this unit is not enrolled there
     │   └── UntrustedServerError   its certificate is not what the factory's CA promised
     ├── TrustError                 signature, expiry or version refused: nothing was changed
-    ├── SlotError                  a firmware image that must not be unpacked
+    ├── SlotError                  firmware that cannot be installed or started
+    │   └── FirmwareRefusedError   it is older than what is good, or was taken back before
+    ├── HealthError                a unit under trial does not do what it has to
     ├── DirectoryError
     │   ├── BadCredentialsError
     │   ├── DirectoryUnreachableError
@@ -194,7 +196,17 @@ class TrustError(BootError):
 
 
 class SlotError(BootError):
-    """A firmware image must not be unpacked."""
+    """A firmware image cannot be installed, or no slot can be started."""
+
+
+class FirmwareRefusedError(SlotError):
+    """The firmware is older than what is good, or was taken back before; nothing was changed."""
+
+    code = "refused"
+
+
+class HealthError(BootError):
+    """A unit under trial does not do what it has to."""
 
     usual_remedy = "build the firmware again with: python -m build --wheel"
 

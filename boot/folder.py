@@ -68,6 +68,11 @@ class StateFolder:
         return self.root / "slots"
 
     @property
+    def health(self) -> Path:
+        """What the good firmware could do here."""
+        return self.root / "health.json"
+
+    @property
     def board(self) -> Path:
         """The factory's board description, for the processes of the firmware."""
         return self.root / "board.yaml"

@@ -15,7 +15,9 @@ from .errors import (
     BootError,
     DnsError,
     DocumentError,
+    FirmwareRefusedError,
     IdentityError,
+    SlotError,
     TransportError,
     TrustError,
     UntrustedServerError,
@@ -24,7 +26,7 @@ from .folder import StateFolder
 from .identity import Identity
 from .lease import Lease
 from .preferences import Preferences
-from .slots import Slot, SlotManager
+from .slots.manager import Manifest, Slot, SlotManager
 from .sources import Sources
 from .status import Stage, StatusBoard
 from .tls import client_context
@@ -38,30 +40,8 @@ T = TypeVar("T")
 VERSION_KEY: Final = "application.config.version"
 MAX_IMAGE_BYTES: Final = 134_217_728
 REFUSED_ALARM: Final = "trust.refused"
+FIRMWARE_ALARM: Final = "firmware.refused"
 STAGES: Final = ("dns", "tftp", "tss", "trust", "slot")
-
-
-@dataclass(frozen=True, slots=True)
-class Manifest:
-    """What the TSS says about a firmware image."""
-
-    version: str
-    file: str
-    sha256: str
-
-    @classmethod
-    def parse(cls, data: bytes) -> "Manifest":
-        """Returns the manifest in a YAML file.
-
-        Raises:
-            DocumentError: A key is missing, or the file name leads elsewhere.
-        """
-        document = parse_document(data)
-        version, file = document.text("version"), document.text("file")
-        sha256 = document.text("sha256").lower()
-        if not version or not file or "/" in file or len(sha256) != 64:
-            raise DocumentError("the firmware manifest is incomplete", "publish the firmware again")
-        return cls(version, file, sha256)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,21 +61,26 @@ class Provisioner:
     """Fetches, verifies and keeps configuration and firmware."""
 
     def __init__(
-        self, identity: Identity, folder: StateFolder, status: StatusBoard, clock: Clock
+        self,
+        identity: Identity,
+        folder: StateFolder,
+        slots: SlotManager,
+        status: StatusBoard,
+        clock: Clock,
     ) -> None:
         self._identity = identity
         self._folder = folder
+        self._slots = slots
         self._status = status
         self._clock = clock
         self._sources = Sources(identity, folder, status, clock)
-        self._slots = SlotManager(folder.slots)
         self._trust = TrustStore(folder.trust, identity.root, clock)
         self._lock = asyncio.Lock()
 
-    def kept(self) -> Provision | None:
+    async def kept(self) -> Provision | None:
         """Returns what was good last time; None when this unit never got that far."""
         data = read_bounded(self._folder.configuration, MAX_BYTES)
-        slot = self._slots.current()
+        slot = await self._slots.newest()
         if data is None or slot is None:
             return None
         try:
@@ -162,7 +147,7 @@ class Provisioner:
 
     async def _take(self, server: Server, take: Callable[[Visit], Awaitable[T]]) -> T:
         """Takes something from one server; what one transport brings wrongly another may not."""
-        kept = self.kept()
+        kept = await self.kept()
         preferences = Preferences.of(kept.configuration) if kept else Preferences()
         terms = Terms(
             trusting(self._identity), self._clock, bandwidth=preferences.bandwidth(self._clock)
@@ -200,7 +185,7 @@ class Provisioner:
         """Takes everything from one server."""
         with self._status.step("tss") as step:
             visit.count_for(step.count)
-            foreseen, cold = self._trust.foreseen(), self.kept() is None
+            foreseen, cold = self._trust.foreseen(), await self.kept() is None
             await asyncio.to_thread(visit.open, foreseen, prepare=cold)
             step.detail = f"{visit.way} {visit.server}"
         with self._status.step("trust") as step:
@@ -210,7 +195,7 @@ class Provisioner:
             step.detail = f"configuration {configuration.number(VERSION_KEY)}"
         with self._status.step("slot") as step:
             visit.count_for(step.count)
-            slot = await asyncio.to_thread(self._install, tree)
+            slot = await self._install(tree)
             step.detail = slot.version
         write_atomically(self._folder.configuration, data)
         return Provision(configuration, slot)
@@ -245,20 +230,36 @@ class Provisioner:
         except DocumentError:
             return 0
 
-    def _install(self, tree: VerifiedTree) -> Slot:
-        """Installs the firmware that the manifest names, unless it is there already."""
+    async def _install(self, tree: VerifiedTree) -> Slot:
+        """Returns the slot that the next start chooses, filled as the manifest says.
+
+        Raises:
+            SlotError: The image cannot be installed, or there is no firmware at all.
+        """
         folder = f"firmware/{self._identity.firmware}"
-        path = tree.must_fetch(f"{folder}/manifest.yaml", max_bytes=MAX_BYTES)
-        manifest = Manifest.parse(path.read_bytes())
-        current = self._slots.current()
-        if current and (current.version, current.sha256) == (manifest.version, manifest.sha256):
-            self._slots.tidy()
-            return current
-        wheel = tree.must_fetch(f"{folder}/{manifest.file}", max_bytes=MAX_IMAGE_BYTES)
+        path = await asyncio.to_thread(
+            tree.must_fetch, f"{folder}/manifest.yaml", max_bytes=MAX_BYTES
+        )
         try:
-            return self._slots.install(wheel, version=manifest.version, sha256=manifest.sha256)
+            await self._fill_slot(tree, folder, Manifest.parse(path.read_bytes()))
+            self._status.clear_alarm(FIRMWARE_ALARM)
+        except FirmwareRefusedError as error:
+            self._status.raise_alarm(FIRMWARE_ALARM, str(error), error.remedy)
+        slot = await self._slots.newest()
+        if slot is None:
+            raise SlotError("there is no firmware that may run", "publish a newer firmware")
+        return slot
+
+    async def _fill_slot(self, tree: VerifiedTree, folder: str, manifest: Manifest) -> None:
+        if not await self._slots.wants(manifest):
+            return
+        image = await asyncio.to_thread(
+            tree.must_fetch, f"{folder}/{manifest.file}", max_bytes=MAX_IMAGE_BYTES
+        )
+        try:
+            await self._slots.install(image, manifest)
         finally:
-            wheel.unlink(missing_ok=True)
+            image.unlink(missing_ok=True)
 
     async def _fetch_profile(
         self, visit: Visit, target: str, kept: bytes | None, step: Stage
