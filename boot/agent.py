@@ -11,17 +11,20 @@ import logging
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import Final
 
+from ..hal.backoff import Waits
 from ..hal.notify import Heartbeat
 from .bell import Bell
 from .cache import read_bounded, write_atomically
 from .connection import Connection
 from .control import ControlServer
 from .document import MAX_BYTES, Document, parse_document
+from .enrol import Enroller
 from .errors import BootError, DocumentError, ServiceError, SlotError
 from .firmware import Firmware, Hands, running_from
 from .folder import StateFolder
 from .health import Abilities, Demands, HealthGate, timeout_s, updates_when_idle
 from .identity import Identity
+from .kept import KeptContent
 from .log import SYSLOG_KEY, Syslog, learn_secrets
 from .login import Logins
 from .page import StatusPage, View
@@ -40,6 +43,7 @@ from .surroundings import Surroundings
 logger = logging.getLogger(__name__)
 
 READY_S: Final = 30.0
+ENROLMENT_KEY: Final = "application.boot.enrolment.enable"
 FAILED: Final = "boot.failed"
 CLOSED: Final = "control.closed"
 _NEWER_ALARM = "configuration.newer"
@@ -58,7 +62,8 @@ class BootAgent:
         around.redactor.learn(identity.password)
         self.status = StatusBoard(folder.status, around.clock, facts, around.redactor)
         self._connection = Connection(identity, folder, around, self.status)
-        slots = around.slots(folder.slots)
+        kept = KeptContent.of(identity, folder, around.clock)
+        slots = around.slots(folder.slots, kept.vouches_for_firmware)
         self._provisioner = Provisioner(identity, folder, slots, self.status, around.clock)
         self._bell = Bell()
         self._supply = Supply(
@@ -66,6 +71,12 @@ class BootAgent:
         )
         means = Means(self._show_page, self._something_else, self._start_again, self._is_judged)
         self._recovery = Recovery(self.status, around.clock, around.safe, self._bell, means)
+        self._enroller = Enroller(
+            self._provisioner.enrolment,
+            lambda: self._provisioner.servers(self._connection.network.resolver),
+            self.status,
+            Waits(around.retry),
+        )
         self._supervisor = Supervisor(
             folder.places, clock=around.clock, backoff=around.restart, listener=self._recovery
         )
@@ -156,6 +167,8 @@ class BootAgent:
         if not self._recovery.is_safe_mode:
             self.status.running()
         self._start(self._note_that_it_lasts())
+        if provision.configuration.values.get(ENROLMENT_KEY) is not False:
+            self._start(self._enroller.keep())
         await self._judge(provision.configuration)
         await asyncio.Event().wait()
 

@@ -33,7 +33,8 @@ class Surroundings:
         retry: Delays between attempts at the interface and at the TSS.
         restart: Delays between repeated deaths of a service.
         safe: Delays between attempts in safe mode.
-        slots: Makes the keeper of the firmware, given a folder of its own.
+        slots: Makes the keeper of the firmware, given a folder of its own, and who says whether an
+            image was signed.
         health: How closely new firmware is looked at.
         restart_unit: Restarts the whole unit.
         redactor: Takes secrets out of whatever is written or shown.
@@ -48,7 +49,7 @@ class Surroundings:
     retry: Backoff
     restart: Backoff
     safe: Backoff
-    slots: Callable[[Path], SlotManager]
+    slots: Callable[[Path, Callable[[str], bool]], SlotManager]
     health: Pace
     restart_unit: Callable[[], Awaitable[None]]
     redactor: Redactor = field(default_factory=Redactor)

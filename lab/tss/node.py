@@ -15,6 +15,7 @@ from aiohttp import web
 from ..plan import TSS_PORTS
 from . import ftpes, https
 from .database import open_database
+from .enrolment import EnrolmentAuthority, Files
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +44,7 @@ def _start_ftpes(options: argparse.Namespace) -> None:
         tree=options.directory / "tree",
         certificate=options.certificate,
         database=open_database(options.directory / "tss.db"),
+        units=Files.below(options.directory).certificate,
     )
     threading.Thread(
         target=server.serve_forever, kwargs={"handle_exit": False}, name="ftpes", daemon=True
@@ -51,9 +53,11 @@ def _start_ftpes(options: argparse.Namespace) -> None:
 
 async def _start_https(options: argparse.Namespace) -> web.AppRunner:
     database = open_database(options.directory / "tss.db")
-    runner = web.AppRunner(https.application(options.directory / "tree", database))
+    files = Files.below(options.directory)
+    authority = EnrolmentAuthority(files, database)
+    runner = web.AppRunner(https.application(options.directory / "tree", database, authority))
     await runner.setup()
-    tls = https.context(options.certificate)
+    tls = https.context(options.certificate, units=files.certificate)
     site = web.TCPSite(runner, options.address, options.https_port, ssl_context=tls)
     await site.start()
     return runner
