@@ -11,16 +11,19 @@ import logging
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import Final
 
+from ..hal.backoff import Waits
 from .cache import write_atomically
 from .connection import Connection, Network
 from .control import ControlServer
 from .document import Document
+from .enrol import Enroller
 from .errors import BootError, ServiceError, SlotError
 from .events import Event
 from .firmware import Firmware, Hands, running_from
 from .folder import StateFolder
 from .health import Abilities, Demands, HealthGate, timeout_s, updates_when_idle
 from .identity import Identity
+from .kept import KeptContent
 from .log import SYSLOG_KEY, Syslog, learn_secrets
 from .login import Logins
 from .probes import any_pbx_answers
@@ -35,6 +38,7 @@ from .surroundings import Surroundings
 logger = logging.getLogger(__name__)
 
 READY_S: Final = 30.0
+ENROLMENT_KEY: Final = "application.boot.enrolment.enable"
 _TSS_ALARM, _NEWER_ALARM = "tss.unavailable", "configuration.newer"
 
 
@@ -50,8 +54,15 @@ class BootAgent:
         around.redactor.learn(identity.password)
         self.status = StatusBoard(folder.status, around.clock, facts, around.redactor)
         self._connection = Connection(identity, folder, around, self.status)
-        slots = around.slots(folder.slots)
+        kept = KeptContent.of(identity, folder, around.clock)
+        slots = around.slots(folder.slots, kept.vouches_for_firmware)
         self._provisioner = Provisioner(identity, folder, slots, self.status, around.clock)
+        self._enroller = Enroller(
+            self._provisioner.enrolment,
+            lambda: self._provisioner.servers(self._connection.network.resolver),
+            self.status,
+            Waits(around.retry),
+        )
         self._supervisor = Supervisor(
             folder.places, clock=around.clock, backoff=around.restart, listener=self
         )
@@ -104,6 +115,8 @@ class BootAgent:
         self._logins.resume(provision.configuration)
         provision = await self._run_firmware(provision)
         self.status.running()
+        if provision.configuration.values.get(ENROLMENT_KEY) is not False:
+            self._start(self._enroller.keep())
         await self._firmware.judge(provision.configuration)
         await asyncio.Event().wait()
 

@@ -43,6 +43,7 @@ _UNKNOWN_COMMAND: Final = frozenset({500, 501, 502, 504, 522})
 _SUPERFLUOUS: Final = frozenset({202, 503})
 """What a server says to PASS when the certificate has logged the unit in (RFC 4217 section 13)."""
 
+_TRANSFERRED: Final = frozenset({226, 250})
 _PROTECT: Final = ("PBSZ 0", "PROT P", "TYPE I")
 _REFUSALS: Final[Mapping[int, tuple[type[TransportError], str]]] = {
     _MISSING: (NoSuchFileError, _PUBLISH_REMEDY),
@@ -392,7 +393,7 @@ class _Transfer:
             self._skipped = 0 if reply.wants_more else self._offset
         elif reply.preliminary and not self._started:
             self._started = True
-        elif reply.good and self._started and not self._finished:
+        elif reply.code in _TRANSFERRED and self._started and not self._finished:
             self._finished = True
         else:
             raise _RefusedError(reply)

@@ -32,7 +32,8 @@ class Surroundings:
         dhcp: How patient the DHCP client is.
         retry: Delays between attempts at the interface and at the TSS.
         restart: Delays between repeated deaths of a service.
-        slots: Makes the keeper of the firmware, given a folder of its own.
+        slots: Makes the keeper of the firmware, given a folder of its own, and who says whether an
+            image was signed.
         health: How closely new firmware is looked at.
         restart_unit: Restarts the whole unit.
         redactor: Takes secrets out of whatever is written or shown.
@@ -46,7 +47,7 @@ class Surroundings:
     dhcp: Timing
     retry: Backoff
     restart: Backoff
-    slots: Callable[[Path], SlotManager]
+    slots: Callable[[Path, Callable[[str], bool]], SlotManager]
     health: Pace
     restart_unit: Callable[[], Awaitable[None]]
     redactor: Redactor = field(default_factory=Redactor)

@@ -38,15 +38,21 @@ class FileSlots:
 
     Args:
         directory: Holds slots and record; made when missing, and nothing else may be in it.
+        vouched: Whether an image with this SHA-256 was signed; asked again at every start.
         prepare: Done to the content of a slot before it is measured.
     """
 
     switch_restarts_unit = False
 
     def __init__(
-        self, directory: Path, *, prepare: Callable[[Path], object] = compile_packages
+        self,
+        directory: Path,
+        vouched: Callable[[str], bool],
+        *,
+        prepare: Callable[[Path], object] = compile_packages,
     ) -> None:
         self._directory = directory
+        self._vouched = vouched
         self._prepare = prepare
         self._file = RecordFile(directory / _RECORD)
         self._used: str | None = None
@@ -122,6 +128,10 @@ class FileSlots:
         """Takes back the slot that was started, if there is another."""
         return await asyncio.to_thread(self._reject, reason)
 
+    async def images(self) -> frozenset[str]:
+        """Returns the SHA-256 of the images in both slots."""
+        return frozenset(held.sha256 for held in self._file.read().slots.values())
+
     async def describe(self) -> Mapping[str, object]:
         """Returns what is in each slot, and what becomes of it."""
         record = self._file.read()
@@ -164,9 +174,9 @@ class FileSlots:
     def _start(self) -> Slot:
         record = self._file.read()
         while (name := self._chosen(record)) is not None:
-            if self._whole(record, name):
+            if self._vouched(record.slots[name].sha256) and self._whole(record, name):
                 return self._begin(record, name)
-            logger.error("slot %s is damaged and not used", name)
+            logger.error("slot %s is damaged, or nobody signed it, and not used", name)
             record = record.emptied(name)
             self._file.write(record)
         raise SlotError("no slot holds whole firmware", _EMPTY_REMEDY)

@@ -138,6 +138,10 @@ class SlotManager(Protocol):
         """
         ...
 
+    async def images(self) -> frozenset[str]:
+        """Returns the SHA-256 of the images in the slots; none where a bootloader verifies them."""
+        ...
+
     async def describe(self) -> Mapping[str, object]:
         """Returns what a person may see of the slots."""
         ...

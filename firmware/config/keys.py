@@ -29,6 +29,12 @@ _WEB = (
         port="web",
     ),
     Key(
+        "application.boot.enrolment.enable",
+        Kind.FLAG,
+        default=True,
+        description="Whether the unit gets a certificate of its own from TSS, and renews it.",
+    ),
+    Key(
         "application.boot.health.timeout",
         Kind.INTEGER,
         120,

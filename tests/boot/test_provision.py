@@ -25,7 +25,8 @@ from openturret.boot.slots.files import FileSlots
 from openturret.boot.slots.manager import Manifest
 from openturret.boot.status import StatusBoard
 from openturret.boot.transport import Server
-from openturret.boot.tss import HintStore, locate, parse_hint
+from openturret.boot.tss import HintStore, parse_hint
+from openturret.boot.wire.dns import Service
 from openturret.hal.clock import SystemClock
 
 if TYPE_CHECKING:
@@ -41,11 +42,17 @@ class Names:
     """A resolver that knows some names."""
 
     known: dict[str, IPv4Address] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
 
     async def resolve(self, name: str) -> tuple[IPv4Address, ...]:
+        self.asked.append(name)
         if name not in self.known:
             raise UnknownNameError(f"{name} does not exist", "")
         return (self.known[name],)
+
+    async def services(self, name: str) -> tuple[Service, ...]:
+        self.asked.append(name)
+        raise UnknownNameError(f"{name} does not exist", "")
 
 
 def content(version: int = 1, firmware: str = "0.1.0") -> dict[str, bytes]:
@@ -86,7 +93,7 @@ class Unit:
 def unit(tmp_path: Path, identity: Identity) -> Unit:
     folder = StateFolder(tmp_path / "state")
     status = StatusBoard(folder.status, SystemClock(), {})
-    slots = FileSlots(folder.slots, prepare=Path.exists)
+    slots = FileSlots(folder.slots, lambda _: True, prepare=Path.exists)
     provisioner = Provisioner(identity, folder, slots, status, SystemClock())
     return Unit(folder, status, slots, provisioner)
 
@@ -203,26 +210,17 @@ async def test_signed_nonsense_changes_nothing(
 
 
 async def test_without_hints_the_last_good_servers_and_then_dns_are_asked(unit: Unit) -> None:
-    asked: list[str] = []
-
-    class Curious(Names):
-        async def resolve(self, name: str) -> tuple[IPv4Address, ...]:
-            asked.append(name)
-            return await super().resolve(name)
-
+    names = Names()
     with pytest.raises(UnknownNameError):
-        await unit.provisioner.provision(LEASE, Curious())
-    assert asked == ["tss1.turret.example", "tss2.turret.example", "tss.turret.example"]
-    asked.clear()
+        await unit.provisioner.provision(LEASE, names)
+    by_dns = ["_turret-tss._tcp.turret.example",
+              "tss1.turret.example", "tss2.turret.example", "tss.turret.example"]  # fmt: skip
+    assert names.asked == by_dns
+    names.asked.clear()
     HintStore(unit.folder.hints).save(["kept.turret.example"])
     with pytest.raises(UnknownNameError):
-        await unit.provisioner.provision(LEASE, Curious())
-    assert asked == ["kept.turret.example"]
-
-
-async def test_servers_that_resolve_are_used_in_order() -> None:
-    names = Names({"a": HOST, "c": IPv4Address("10.12.0.10")})
-    assert [server.name for server in await locate(["a", "b", "c"], names)] == ["a", "c"]
+        await unit.provisioner.provision(LEASE, names)
+    assert names.asked == ["kept.turret.example", *by_dns]
 
 
 def test_a_hint_names_servers() -> None:
