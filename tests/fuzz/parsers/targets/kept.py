@@ -13,6 +13,7 @@ from openturret.boot.offline import Secret, Verifier
 from openturret.boot.slots.record import Installed, Record, Trial
 from openturret.boot.transport import Server
 from openturret.boot.tss import HintStore
+from openturret.boot.vouchers import Voucher
 from openturret.hal.errors import WireError
 
 from ..data import memory_folder, tolerate
@@ -33,6 +34,7 @@ def seeds() -> list[bytes]:
         _FILE.read_bytes(),
         json.dumps({"unit": count, "users": {"alice": count}}).encode(),
         bytes(Verifier("Alice", 1.5e9, Secret(b"salt", b"digest"))),
+        bytes(Voucher("units/unit/config.yaml", (b'{"signed":{}}',))),
         b'["tss1.turret.example"]',
         json.dumps(_LEASE.as_json()).replace("3600", "Infinity").encode(),
         json.dumps({"unit": {**count, "failures": 10**400}, "users": {}}).encode(),
@@ -51,6 +53,7 @@ def run(data: bytes) -> None:
         ERRORS,
         lambda: Record.parse(data),
         lambda: Verifier.parse(data),
+        lambda: Voucher.parse(data),
         lambda: _counts(data),
     )
 
