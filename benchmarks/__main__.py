@@ -55,6 +55,8 @@ PARTS = (
     Part("lateness", ("-m", "benchmarks.engine.lateness"), ("lateness",)),
     Part("mixing", ("-m", "benchmarks.mixing.run"), ("mixing", "mixing ratio")),
     Part("quality", ("-m", "benchmarks.quality.run")),
+    Part("sound", ("-m", "benchmarks.sound"), ("sound",)),
+    Part("flash", ("-m", "benchmarks.flash"), ("flash and verify 1 MB", "the whole command")),
     Part("unit", ("benchmarks/unit.py",), ("unit",)),
 )
 

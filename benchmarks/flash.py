@@ -32,6 +32,7 @@ from openturret.drivers.flash.pace import SystemPace
 from openturret.drivers.flash.version import Version
 from openturret.drivers.usb.present import present
 from openturret.hal.hardware import UsbDevice
+from openturret.lab.guest.machine import sysfs_name
 from openturret.lab.guest.updatable import DEVICES, FLAG
 from openturret.lab.maker import Maker
 from openturret.lab.tools import tool
@@ -111,30 +112,32 @@ class Bench:
         self._await(loader=True)
 
     def _seen(self) -> UsbDevice:
-        return next(each for each in present() if each.port == f"1-{PORT}")
+        return next(each for each in present() if each.port == sysfs_name(PORT))
 
     def _await(self, *, loader: bool) -> None:
         until = self._pace.monotonic() + WAIT_S
         while self._pace.monotonic() < until:
-            here = [each for each in present() if each.port == f"1-{PORT}"]
+            here = [each for each in present() if each.port == sysfs_name(PORT)]
             if here and in_dfu_mode(here[0]) == loader:
                 return
             self._pace.wait(0.05)
         raise BenchmarkError(f"port {PORT}: the device did not come back within {WAIT_S:.0f} s")
 
 
-def measure() -> list[Row]:
+def measure(rounds: int) -> list[Row]:
     """Runs ours and theirs in turns; returns seconds and their ratio."""
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as name:
         bench = Bench(Path(name))
-        rows += _compared(BENCHMARK, bench.ours, bench.theirs)
-        rows += _compared(COMMAND, bench.our_command, bench.their_command)
+        rows += _compared(BENCHMARK, bench.ours, bench.theirs, rounds)
+        rows += _compared(COMMAND, bench.our_command, bench.their_command, rounds)
     return rows
 
 
-def _compared(benchmark: str, ours: Callable[[], float], theirs: Callable[[], float]) -> list[Row]:
-    pairs = [(ours(), theirs()) for _ in range(ROUNDS)]
+def _compared(
+    benchmark: str, ours: Callable[[], float], theirs: Callable[[], float], rounds: int
+) -> list[Row]:
+    pairs = [(ours(), theirs()) for _ in range(rounds)]
     return [
         Figure.of(benchmark, "turret flash", 1, [pair[0] for pair in pairs], "s"),
         Figure.of(benchmark, "dfu-util", 1, [pair[1] for pair in pairs], "s"),
@@ -154,14 +157,15 @@ def _timed(command: list[str], allowed: tuple[int, ...] = (0,)) -> float:
 def main() -> int:
     """Runs the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="one round")
     parser.add_argument("--json", action="store_true", help="print JSON for machines")
     options = parser.parse_args()
     if FLAG not in os.environ:
-        words = ["--json"] if options.json else []
+        words = sys.argv[1:]
         inside = [sys.executable, "-m", "benchmarks.flash", *words]
         guest = [sys.executable, "-m", "openturret.lab.guest.updatable", "--", *inside]
         return subprocess.run(guest, check=False).returncode
-    tell(measure(), as_json=options.json)
+    tell(measure(1 if options.quick else ROUNDS), as_json=options.json)
     return 0
 
 

@@ -57,6 +57,20 @@ SECTIONS = {
         ("mixing", "mixing ratio"),
         "python -m benchmarks.mixing.run",
     ),
+    "sound": (
+        "Devices of sound",
+        "Through PortAudio on a JACK server of its own, four emulated devices at once; n is how "
+        "many streams, or how often the cable was pulled.",
+        ("sound",),
+        "python -m benchmarks.sound",
+    ),
+    "flash": (
+        "Firmware of peripherals",
+        "USB DFU in a QEMU guest with Debian's kernel, ours beside dfu-util on one twin, in turns: "
+        "from the moment that the loader is there, and the whole command.",
+        ("flash and verify 1 MB", "the whole command"),
+        "python -m benchmarks.flash",
+    ),
     "unit": (
         "A whole unit",
         "From power-on to registered at both PBXs; memory and idle CPU of its three processes with "

@@ -1,6 +1,6 @@
 """Measures sound through PortAudio on a private JACK server, with emulated devices.
 
-    python -m benchmarks.sound [--repeats 10]
+    python -m benchmarks.sound [--repeats 10] [--quick] [--json]
 
 How evenly four devices deliver their frames while the interpreter is busy with something else; how
 long a refresh of PortAudio's list silences the other streams; and how long a call is without its
@@ -13,7 +13,6 @@ import argparse
 import asyncio
 import itertools
 import os
-import statistics
 import sys
 import tempfile
 import threading
@@ -35,6 +34,9 @@ from openturret.hal.matrix import MatrixEvent, Topic, device_port
 from openturret.hal.registry import GROUP, Registry
 from openturret.lab.jack_bench import JackBench
 
+from .figures import Figure, Row, tell
+
+BENCHMARK = "sound"
 ROOT = Path(__file__).resolve().parents[1]
 FRAMES = 500
 SETTLE_FRAMES = 25
@@ -53,25 +55,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measures and says what was found."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.sound", description=__doc__)
     parser.add_argument("--repeats", type=int, default=10, help="of unplugging (default: 10)")
+    parser.add_argument("--quick", action="store_true", help="two of them")
+    parser.add_argument("--json", action="store_true", help="an array of rows instead of lines")
     options = parser.parse_args(arguments)
     sys.setswitchinterval(SWITCH_S)
     with tempfile.TemporaryDirectory(prefix="ot-") as folder:
-        asyncio.run(_measure(Path(folder), options.repeats))
+        rows = asyncio.run(_measure(Path(folder), 2 if options.quick else options.repeats))
+    tell(rows, as_json=options.json)
     return 0
 
 
-async def _measure(folder: Path, repeats: int) -> None:
+async def _measure(folder: Path, repeats: int) -> list[Row]:
     (folder / "board.yaml").write_text(BOARD)
     async with JackBench(folder / "board.yaml", folder) as bench, await bench.hand() as hand:
         os.environ.update(bench.environment)
         board = load_board(folder / "board.yaml")
-        await _periods(board)
-        await _refreshes(board, hand, repeats)
-        await _absences(board, hand, folder, repeats)
+        rows = await _periods(board)
+        rows += await _refreshes(board, hand, repeats)
+        rows += await _absences(board, hand, folder, repeats)
         await asyncio.to_thread(PORTAUDIO.end)
+        return rows
 
 
-async def _periods(board: Board) -> None:
+async def _periods(board: Board) -> list[Row]:
     ports = [jack_audio(spec) for spec in board.devices.values()]
     for port in ports:
         await asyncio.to_thread(port.open)
@@ -85,9 +91,16 @@ async def _periods(board: Board) -> None:
     for port in ports:
         await asyncio.to_thread(port.close)
     periods = sorted(1e3 * period for each in found for period in each)
-    p50, p99 = periods[len(periods) // 2], periods[len(periods) * 99 // 100]
-    _say(f"four streams of 20 ms frames, one busy thread: read p50 {p50:.1f} ms, p99 {p99:.1f} ms,")
-    _say(f"  worst {periods[-1]:.1f} ms, {lost} xruns in {len(periods)} frames")
+    return [
+        _exactly("read of 20 ms, p50", periods[len(periods) // 2], "ms"),
+        _exactly("read of 20 ms, p99", periods[len(periods) * 99 // 100], "ms"),
+        _exactly("read of 20 ms, worst", periods[-1], "ms"),
+        _exactly("xruns", lost, f"in {len(periods):,} frames"),
+    ]
+
+
+def _exactly(subject: str, value: float, unit: str) -> Row:
+    return Figure.of(BENCHMARK, f"four streams beside a busy thread: {subject}", 4, [value], unit)
 
 
 def _keep_busy(done: threading.Event) -> None:
@@ -103,7 +116,7 @@ def _times(port: AudioPort) -> list[float]:
     return [b - a for a, b in itertools.pairwise(times)][SETTLE_FRAMES:]
 
 
-async def _refreshes(board: Board, hand: Hand, repeats: int) -> None:
+async def _refreshes(board: Board, hand: Hand, repeats: int) -> list[Row]:
     *steady, late = (jack_audio(spec) for spec in board.devices.values())
     for port in steady:
         await asyncio.to_thread(port.open)
@@ -117,17 +130,21 @@ async def _refreshes(board: Board, hand: Hand, repeats: int) -> None:
         late.close()
     for port in steady:
         port.close()
-    _say(f"a refresh silences three other devices for {_spread(interrupted_ms)} ms")
+    subject = "three other devices silent while PortAudio looks again"
+    return [Figure.of(BENCHMARK, subject, repeats, interrupted_ms, "ms")]
 
 
-async def _absences(board: Board, hand: Hand, folder: Path, repeats: int) -> None:
+async def _absences(board: Board, hand: Hand, folder: Path, repeats: int) -> list[Row]:
     away_ms, back_ms = [], []
     async with _in_call(board, folder) as events:
         for _ in range(repeats):
             away_ms.append(await _until_told(hand.unplug, events, "handset-right"))
             back_ms.append(await _until_told(hand.plug, events, ""))
-    _say(f"unplugged in mid-call, the fallback speaks after {_spread(away_ms)} ms")
-    _say(f"plugged in again, the handset speaks after {_spread(back_ms)} ms")
+    away, back = "unplugged in mid-call until the fallback speaks", "plugged in until it speaks"
+    return [
+        Figure.of(BENCHMARK, away, repeats, away_ms, "ms"),
+        Figure.of(BENCHMARK, back, repeats, back_ms, "ms"),
+    ]
 
 
 @asynccontextmanager
@@ -156,15 +173,6 @@ async def _until_told(
         if event.event == "device.fallback" and event.details["stand_in"] == stand_in:
             break
     return 1e3 * (time.monotonic() - started)
-
-
-def _spread(values: Sequence[float]) -> str:
-    return f"{statistics.median(values):.0f} (median; {min(values):.0f}-{max(values):.0f})"
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

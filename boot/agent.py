@@ -8,22 +8,29 @@ asked for again in the background.
 
 import asyncio
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Final
 
+from ..hal.backoff import Waits
 from .cache import write_atomically
 from .connection import Connection, Network
 from .control import ControlServer
 from .document import Document
-from .errors import BootError, ServiceError
+from .enrol import Enroller
+from .errors import BootError, ServiceError, SlotError
 from .events import Event
+from .firmware import Firmware, Hands, running_from
 from .folder import StateFolder
+from .health import Abilities, Demands, HealthGate, timeout_s, updates_when_idle
 from .identity import Identity
+from .kept import KeptContent
 from .log import SYSLOG_KEY, Syslog, learn_secrets
 from .login import Logins
+from .probes import any_pbx_answers
 from .provision import Provision, Provisioner
 from .requests import Requests
 from .services import services
+from .slots.manager import Slot
 from .status import StatusBoard
 from .supervisor import Death, Service, Supervisor, service_environment
 from .surroundings import Surroundings
@@ -31,6 +38,7 @@ from .surroundings import Surroundings
 logger = logging.getLogger(__name__)
 
 READY_S: Final = 30.0
+ENROLMENT_KEY: Final = "application.boot.enrolment.enable"
 _TSS_ALARM, _NEWER_ALARM = "tss.unavailable", "configuration.newer"
 
 
@@ -46,12 +54,30 @@ class BootAgent:
         around.redactor.learn(identity.password)
         self.status = StatusBoard(folder.status, around.clock, facts, around.redactor)
         self._connection = Connection(identity, folder, around, self.status)
-        self._provisioner = Provisioner(identity, folder, self.status, around.clock)
+        kept = KeptContent.of(identity, folder, around.clock)
+        slots = around.slots(folder.slots, kept.vouches_for_firmware)
+        self._provisioner = Provisioner(identity, folder, slots, self.status, around.clock)
+        self._enroller = Enroller(
+            self._provisioner.enrolment,
+            lambda: self._provisioner.servers(self._connection.network.resolver),
+            self.status,
+            Waits(around.retry),
+        )
         self._supervisor = Supervisor(
             folder.places, clock=around.clock, backoff=around.restart, listener=self
         )
+        hands = Hands(
+            self._start_services,
+            self._supervisor.stop,
+            around.restart_unit,
+            self._gate,
+            around.health.look_s,
+        )
+        self._firmware = Firmware(slots, hands, self.status, Abilities(folder.health))
         self._logins = Logins(identity, folder, self._provisioner, self.status, around.clock)
-        requests = Requests(self.status, self._logins, self._connection, self._configuration)
+        requests = Requests(
+            self.status, self._logins, self._connection, self._configuration, self._firmware.heard
+        )
         self._control = ControlServer(folder.socket, requests.methods())
         self._syslog = Syslog(identity.serial, around.redactor, around.clock.monotonic)
         self._in_force: Provision | None = None
@@ -82,13 +108,16 @@ class BootAgent:
         self._logins.close()
 
     async def _boot(self) -> None:
+        await self._firmware.settle(running_from(self._folder.places.run / "matrix.pid"))
         network = await self._connection.open()
         self._start(self._connection.keep())
         provision = await self._provision_or_fall_back(network)
-        self._take_over(provision)
         self._logins.resume(provision.configuration)
-        await self._start_services(provision)
+        provision = await self._run_firmware(provision)
         self.status.running()
+        if provision.configuration.values.get(ENROLMENT_KEY) is not False:
+            self._start(self._enroller.keep())
+        await self._firmware.judge(provision.configuration)
         await asyncio.Event().wait()
 
     # ------------------------------------------------------------ what the TSS gives
@@ -98,7 +127,7 @@ class BootAgent:
         try:
             return await self._provision(network)
         except BootError as error:
-            kept = self._provisioner.kept()
+            kept = await self._provisioner.kept()
             if kept is None:
                 return await self._provision_at_last(error, "there is nothing to run yet")
             self._start(self._provision_later(error))
@@ -124,13 +153,25 @@ class BootAgent:
     async def _provision_later(self, error: BootError) -> None:
         """Replaces what was kept once the TSS is back; the running services are not disturbed."""
         provision = await self._provision_at_last(error, "what was kept is used")
-        if provision != self._in_force:
+        if await self._say_if_newer(provision) and updates_when_idle(provision.configuration):
+            await self._firmware.until_idle(provision.configuration)
+            self.status.clear_alarm(_NEWER_ALARM)
+            self._take_over(provision)
+            await self._firmware.switch()
+            await self._firmware.judge(provision.configuration)
+
+    async def _say_if_newer(self, provision: Provision) -> bool:
+        """Says, and returns, whether something is here that a restart would put in force."""
+        waiting = await self._firmware.waiting()
+        newer = waiting is not None or self._configuration() != provision.configuration
+        if newer:
             self.status.raise_alarm(
                 _NEWER_ALARM,
                 f"configuration {provision.version} and firmware {provision.slot.version} "
                 "are here but not in force",
                 "restart the unit when nobody is speaking",
             )
+        return newer
 
     # ------------------------------------------------------------ what runs
 
@@ -138,7 +179,7 @@ class BootAgent:
         """Makes a configuration the one in force."""
         self._in_force = provision
         learn_secrets(provision.configuration, self._around.redactor)
-        self.status.learn(firmware_version=provision.slot.version, config_version=provision.version)
+        self.status.learn(config_version=provision.version)
         self._copy_board()
         self._syslog.send_to(provision.configuration.values.get(SYSLOG_KEY))
 
@@ -152,16 +193,55 @@ class BootAgent:
         except OSError:
             logger.exception("the board description is not copied")
 
-    async def _start_services(self, provision: Provision) -> None:
+    async def _run_firmware(self, provision: Provision) -> Provision:
+        """Starts the firmware and returns with what it runs.
+
+        When no slot holds anything whole, a TSS has to give it first.
+        """
+        while True:
+            self._take_over(provision)
+            try:
+                await self._firmware.run()
+            except SlotError as error:
+                provision = await self._provision_at_last(error, "there is nothing to run")
+            else:
+                await self._say_if_newer(provision)
+                return provision
+
+    async def _start_services(self, slot: Slot) -> None:
         """Starts matrix and runtime; one that is slow to answer holds nothing up."""
-        environment = service_environment(self._around.environment, provision.slot.path)
-        for service in services(self._folder.root, provision.configuration):
+        configuration = self._configuration() or Document({})
+        environment = service_environment(self._around.environment, slot.path)
+        for service in services(self._folder.root, configuration):
             try:
                 with self.status.step(service.name) as step:
                     await self._supervisor.start(service, environment, READY_S)
                     step.detail = f"process {self._supervisor.pid(service.name)}"
             except ServiceError as error:
                 self.status.raise_alarm(_silent(service.name), str(error), error.remedy)
+
+    def _gate(self, configuration: Document, known: Mapping[str, bool]) -> HealthGate:
+        """Returns who judges the firmware that was just started."""
+        demands = Demands.of(configuration, known, logged_in=self._user_is_here())
+        return HealthGate(
+            demands,
+            report=self.status.said,
+            processes=lambda: [self._supervisor.pid(name) for name in ("matrix", "runtime")],
+            clock=self._around.clock,
+            limit_s=self._around.health.limit_s or timeout_s(configuration),
+            answers=self._pbx_answers,
+            pace=self._around.health,
+        )
+
+    def _user_is_here(self) -> bool:
+        return (self._folder.profiles / "current.yaml").exists()
+
+    async def _pbx_answers(self, servers: Sequence[str]) -> bool:
+        try:
+            resolver = self._connection.network.resolver
+        except BootError:
+            return False
+        return await any_pbx_answers(servers, resolver, self._around.rng)
 
     def serves(self, service: Service) -> None:
         """Takes note that a service answers."""

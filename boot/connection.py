@@ -13,6 +13,7 @@ from .dhcp_messages import Requester
 from .dns import DnsClient
 from .document import Document
 from .errors import BootError, DhcpError, DocumentError, InterfaceError
+from .floor import ClockFloor
 from .folder import StateFolder
 from .identity import Identity
 from .interface import write_network
@@ -22,7 +23,6 @@ from .static import StaticClient, read_static
 from .status import StatusBoard
 from .surroundings import Surroundings
 from .timekeeper import TimeKeeper, firmware_floor
-from .trust import ClockFloor
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -222,6 +222,7 @@ class Connection:
             clock=around.clock,
             rng=around.rng,
             count=self._status.counter("dns"),
+            search=lease.search or (lease.domain,),
         )
 
 

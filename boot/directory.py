@@ -11,6 +11,7 @@ patient.  A server that says yes or no is never asked again, and nothing but a y
 import asyncio
 import contextlib
 import logging
+import secrets
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -28,6 +29,7 @@ from .errors import (
 from .tls import handshake_round_trips, why
 from .wire.errors import WireError
 from .wire.ldap import (
+    MAX_MESSAGE_ID,
     SUCCESS,
     BindRequest,
     BindResponse,
@@ -46,11 +48,11 @@ logger = logging.getLogger(__name__)
 
 LDAPS_PORT: Final = 636
 MAX_CREDENTIAL: Final = 256
+MAX_NAME: Final = 256
 MAX_SERVERS: Final = 8
 USER: Final = "{user}"
 
 _MAX_ANSWERS = 8  # to the one search: an entry, references, the end
-_BIND_ID, _READ_ID, _UNBIND_ID = 1, 2, 3
 _SERVER_TROUBLE = frozenset({51, 52, 80})  # busy, unavailable, other (RFC 4511 appendix A)
 _REMEDY = "check application.directory.servers and that TCP 636 is open to them"
 _DN_REMEDY = "write application.directory.user.dn with {user} where the user's name goes"
@@ -203,7 +205,7 @@ class Directory:
         try:
             connection = await _Connection.open(server, self._context, patience, self._count)
             try:
-                answer = await connection.ask(BindRequest(_BIND_ID, dn, password), _BIND_ID)
+                answer = await connection.bind(dn, password)
                 self._count(1)
                 _check_bound(server, answer)
             except BaseException:
@@ -228,11 +230,14 @@ class Admission:
         except (OSError, EOFError, WireError) as error:
             logger.info("the directory does not show the name: %s", _words(error))
             return ""
-        return name if name.isprintable() else ""
+        return name if name.isprintable() and len(name) <= MAX_NAME else ""
 
 
 class _Connection:
-    """TLS to one server, verified."""
+    """TLS to one server, verified.
+
+    Message ids begin at random, so that nothing is an answer that was sent before the question.
+    """
 
     def __init__(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, patience: Patience
@@ -240,6 +245,7 @@ class _Connection:
         self._reader = reader
         self._writer = writer
         self._patience = patience
+        self._message_id = secrets.randbelow(MAX_MESSAGE_ID // 2)
 
     @classmethod
     async def open(
@@ -269,39 +275,43 @@ class _Connection:
         count(handshake_round_trips(writer.get_extra_info("ssl_object")))
         return cls(reader, writer, patience)
 
-    async def ask(self, request: BindRequest | ReadRequest, message_id: int) -> Response:
-        """Returns the first answer to a request.
+    async def bind(self, dn: str, password: str) -> Response:
+        """Returns the first answer to a simple bind.
 
         Raises:
             OSError, EOFError: The connection is lost, or no whole answer comes in time.
             WireError: The answer is none.
         """
-        self._writer.write(bytes(request))
-        return await self._answer(message_id)
+        self._writer.write(bytes(BindRequest(self._next_id(), dn, password)))
+        return await self._answer()
 
     async def read(self, dn: str, attribute: str) -> str:
-        """Returns the first value of an attribute of an entry; raises as `ask` does."""
+        """Returns the first value of an attribute of an entry; raises as `bind` does."""
+        self._writer.write(bytes(ReadRequest(self._next_id(), dn, (attribute,))))
         found = ""
-        answer = await self.ask(ReadRequest(_READ_ID, dn, (attribute,)), _READ_ID)
         for _ in range(_MAX_ANSWERS):
+            answer = await self._answer()
             if isinstance(answer, SearchDone):
                 return found
             if isinstance(answer, Entry):
                 found = found or answer.first(attribute)
-            answer = await self._answer(_READ_ID)
         raise WireError(f"more than {_MAX_ANSWERS} answers to one question")
 
     def close(self) -> None:
         """Says goodbye and does not wait for what the server makes of it."""
         with contextlib.suppress(OSError):
-            self._writer.write(bytes(UnbindRequest(_UNBIND_ID)))
+            self._writer.write(bytes(UnbindRequest(self._next_id())))
         self._writer.transport.abort()
 
-    async def _answer(self, message_id: int) -> Response:
-        """Receives one message, which has to belong to that request (RFC 4511 §4.1.1.1)."""
+    def _next_id(self) -> int:
+        self._message_id += 1
+        return self._message_id
+
+    async def _answer(self) -> Response:
+        """Receives one message, which has to belong to the last request (RFC 4511 §4.1.1.1)."""
         async with asyncio.timeout(self._patience.answer_s):
             response = parse_response(await self._receive())
-        if response.message_id != message_id:
+        if response.message_id != self._message_id:
             raise WireError(f"message {response.message_id} answers nothing that was asked")
         return response
 

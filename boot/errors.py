@@ -22,7 +22,11 @@ Every one says what happened in its message and what a person can do in its reme
     │   ├── AccountRefusedError    530 or 401: this unit is not enrolled there
     │   └── UntrustedServerError   its certificate is not what the factory's CA promised
     ├── TrustError                 signature, expiry or version refused: nothing was changed
-    ├── SlotError                  a firmware image that must not be unpacked
+    ├── EnrolmentError             no certificate of the unit's own: the factory account serves on
+    │   └── EnrolmentRefusedError  the TSS does not take the account, or the certificate
+    ├── SlotError                  firmware that cannot be installed or started
+    │   └── FirmwareRefusedError   it is older than what is good, or was taken back before
+    ├── HealthError                a unit under trial does not do what it has to
     ├── DirectoryError
     │   ├── BadCredentialsError
     │   ├── DirectoryUnreachableError
@@ -193,8 +197,30 @@ class TrustError(BootError):
     usual_remedy = "publish again on the TSS with the keys that the factory's root.json trusts"
 
 
+class EnrolmentError(BootError):
+    """The unit got no certificate of its own; what it had stays."""
+
+    usual_remedy = "check that the TSS enrols by EST (RFC 7030) on TCP 443"
+
+
+class EnrolmentRefusedError(EnrolmentError):
+    """The TSS takes neither the unit's factory account nor its certificate."""
+
+    usual_remedy = "add the unit at the TSS, or write its factory folder again"
+
+
 class SlotError(BootError):
-    """A firmware image must not be unpacked."""
+    """A firmware image cannot be installed, or no slot can be started."""
+
+
+class FirmwareRefusedError(SlotError):
+    """The firmware is older than what is good, or was taken back before; nothing was changed."""
+
+    code = "refused"
+
+
+class HealthError(BootError):
+    """A unit under trial does not do what it has to."""
 
     usual_remedy = "build the firmware again with: python -m build --wheel"
 

@@ -43,6 +43,16 @@ class StateFolder:
         return self.root / "trust"
 
     @property
+    def vouchers(self) -> Path:
+        """What was signed about the configuration and the firmware that are kept."""
+        return self.root / "vouchers"
+
+    @property
+    def certificate(self) -> Path:
+        """The unit's own key and certificate."""
+        return self.root / "enrolment" / "unit.pem"
+
+    @property
     def configuration(self) -> Path:
         """The last good verified configuration."""
         return self.root / "config" / "unit.yaml"
@@ -66,6 +76,11 @@ class StateFolder:
     def slots(self) -> Path:
         """Firmware."""
         return self.root / "slots"
+
+    @property
+    def health(self) -> Path:
+        """What the good firmware could do here."""
+        return self.root / "health.json"
 
     @property
     def board(self) -> Path:

@@ -28,6 +28,7 @@ from .errors import (
     DnsError,
     VaultError,
 )
+from .floor import ClockFloor
 from .folder import StateFolder
 from .identity import Identity
 from .lockout import Lockout, LockoutPolicy
@@ -36,7 +37,6 @@ from .offline import Secret, Verifiers
 from .profiles import Profiles
 from .provision import trusting
 from .status import StatusBoard
-from .trust import ClockFloor
 from .vault import Vault
 
 logger = logging.getLogger(__name__)

@@ -9,22 +9,27 @@ from typing import Final, TypeVar
 
 from ..hal.clock import Clock
 from .cache import read_bounded, write_atomically
-from .dns import Resolver
+from .dns import Resolver, ServiceResolver
 from .document import MAX_BYTES, Document, parse_document
+from .enrol import Enrolment
 from .errors import (
+    AccountRefusedError,
     BootError,
     DnsError,
     DocumentError,
+    FirmwareRefusedError,
     IdentityError,
+    SlotError,
     TransportError,
     TrustError,
     UntrustedServerError,
 )
 from .folder import StateFolder
 from .identity import Identity
+from .kept import SITE_CONFIGURATION, KeptContent, digest
 from .lease import Lease
 from .preferences import Preferences
-from .slots import Slot, SlotManager
+from .slots.manager import Manifest, Slot, SlotManager
 from .sources import Sources
 from .status import Stage, StatusBoard
 from .tls import client_context
@@ -38,30 +43,9 @@ T = TypeVar("T")
 VERSION_KEY: Final = "application.config.version"
 MAX_IMAGE_BYTES: Final = 134_217_728
 REFUSED_ALARM: Final = "trust.refused"
+KEPT_ALARM: Final = "kept.refused"
+FIRMWARE_ALARM: Final = "firmware.refused"
 STAGES: Final = ("dns", "tftp", "tss", "trust", "slot")
-
-
-@dataclass(frozen=True, slots=True)
-class Manifest:
-    """What the TSS says about a firmware image."""
-
-    version: str
-    file: str
-    sha256: str
-
-    @classmethod
-    def parse(cls, data: bytes) -> "Manifest":
-        """Returns the manifest in a YAML file.
-
-        Raises:
-            DocumentError: A key is missing, or the file name leads elsewhere.
-        """
-        document = parse_document(data)
-        version, file = document.text("version"), document.text("file")
-        sha256 = document.text("sha256").lower()
-        if not version or not file or "/" in file or len(sha256) != 64:
-            raise DocumentError("the firmware manifest is incomplete", "publish the firmware again")
-        return cls(version, file, sha256)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,30 +65,42 @@ class Provisioner:
     """Fetches, verifies and keeps configuration and firmware."""
 
     def __init__(
-        self, identity: Identity, folder: StateFolder, status: StatusBoard, clock: Clock
+        self,
+        identity: Identity,
+        folder: StateFolder,
+        slots: SlotManager,
+        status: StatusBoard,
+        clock: Clock,
     ) -> None:
         self._identity = identity
         self._folder = folder
+        self._slots = slots
         self._status = status
         self._clock = clock
         self._sources = Sources(identity, folder, status, clock)
-        self._slots = SlotManager(folder.slots)
         self._trust = TrustStore(folder.trust, identity.root, clock)
+        self._kept = KeptContent.of(identity, folder, clock)
+        self.enrolment = Enrolment(identity, folder.certificate, clock, self._trust.floor)
         self._lock = asyncio.Lock()
 
-    def kept(self) -> Provision | None:
-        """Returns what was good last time; None when this unit never got that far."""
+    async def kept(self) -> Provision | None:
+        """Returns what was good last time; None when this unit has nothing that is still signed."""
         data = read_bounded(self._folder.configuration, MAX_BYTES)
-        slot = self._slots.current()
+        slot = await self._slots.newest()
         if data is None or slot is None:
             return None
         try:
+            self._kept.check_configuration(data)
+            if slot.sha256 in await self._slots.images():
+                self._kept.check_firmware(slot.sha256)
             return Provision(parse_document(data), slot)
-        except DocumentError:
-            logger.exception("the kept configuration is damaged")
+        except (DocumentError, TrustError) as error:
+            self._status.raise_alarm(
+                KEPT_ALARM, f"what was kept is not used: {error}", error.remedy
+            )
             return None
 
-    async def provision(self, lease: Lease, resolver: Resolver) -> Provision:
+    async def provision(self, lease: Lease, resolver: ServiceResolver) -> Provision:
         """Asks the network for everything and keeps it.
 
         Raises:
@@ -117,9 +113,14 @@ class Provisioner:
                 candidates = self._sources.candidates(lease, resolver)
                 server, provision = await self._first_good(candidates, self._provision)
                 self._sources.good(server, lease)
+                self._status.clear_alarm(KEPT_ALARM)
         except OSError as error:
             raise BootError(f"the state folder: {error}", "free or replace the medium") from error
         return provision
+
+    def servers(self, resolver: Resolver) -> AsyncIterator[Server]:
+        """Yields the TSS servers that are known, those that were found last first."""
+        return self._sources.recent(resolver)
 
     async def profile(self, user: str, resolver: Resolver, kept: bytes | None) -> bytes:
         """Returns the verified profile of a user; none of it stays on the medium.
@@ -151,7 +152,7 @@ class Provisioner:
         try:
             async for server in servers:
                 try:
-                    return server, await self._take(server, take)
+                    return server, await self._admitted(server, take)
                 except BootError as error:
                     self._sources.failed(server)
                     self._tell(server, error)
@@ -160,12 +161,24 @@ class Provisioner:
             failures.append(error)
         raise _worst(failures)
 
+    async def _admitted(self, server: Server, take: Callable[[Visit], Awaitable[T]]) -> T:
+        """Takes something from one server, once more after a refusal that enrolling may mend."""
+        try:
+            return await self._take(server, take)
+        except AccountRefusedError as refused:
+            try:
+                await asyncio.to_thread(self.enrolment.answer_refusal, server)
+            except BootError as error:
+                logger.warning("%s", error)
+                raise refused from error
+        return await self._take(server, take)
+
     async def _take(self, server: Server, take: Callable[[Visit], Awaitable[T]]) -> T:
         """Takes something from one server; what one transport brings wrongly another may not."""
-        kept = self.kept()
+        kept = await self.kept()
         preferences = Preferences.of(kept.configuration) if kept else Preferences()
         terms = Terms(
-            trusting(self._identity), self._clock, bandwidth=preferences.bandwidth(self._clock)
+            self.enrolment.context(), self._clock, bandwidth=preferences.bandwidth(self._clock)
         )
         order = preferences.order
         while True:
@@ -200,7 +213,7 @@ class Provisioner:
         """Takes everything from one server."""
         with self._status.step("tss") as step:
             visit.count_for(step.count)
-            foreseen, cold = self._trust.foreseen(), self.kept() is None
+            foreseen, cold = self._trust.foreseen(), await self.kept() is None
             await asyncio.to_thread(visit.open, foreseen, prepare=cold)
             step.detail = f"{visit.way} {visit.server}"
         with self._status.step("trust") as step:
@@ -210,17 +223,23 @@ class Provisioner:
             step.detail = f"configuration {configuration.number(VERSION_KEY)}"
         with self._status.step("slot") as step:
             visit.count_for(step.count)
-            slot = await asyncio.to_thread(self._install, tree)
+            slot = await self._install(tree)
             step.detail = slot.version
         write_atomically(self._folder.configuration, data)
+        self._kept.keep_only({digest(data), *await self._slots.images()})
         return Provision(configuration, slot)
 
     def _verify(self, files: Files) -> tuple[VerifiedTree, bytes]:
         """Returns the verified tree and, from it, the unit's configuration or the site's."""
         tree = self._trust.refresh(files)
-        own = tree.fetch(f"units/{self._identity.folder}/config.yaml", max_bytes=MAX_BYTES)
-        path = own or tree.must_fetch("sites/default/config.yaml", max_bytes=MAX_BYTES)
-        return tree, path.read_bytes()
+        target = f"units/{self._identity.folder}/config.yaml"
+        path = tree.fetch(target, max_bytes=MAX_BYTES)
+        if path is None:
+            target = SITE_CONFIGURATION
+            path = tree.must_fetch(target, max_bytes=MAX_BYTES)
+        data = path.read_bytes()
+        self._kept.vouch(tree, target, digest(data))
+        return tree, data
 
     def _accept(self, data: bytes) -> Document:
         """Returns a configuration that is well-formed and not older than the kept one.
@@ -239,26 +258,46 @@ class Provisioner:
         return configuration
 
     def _kept_version(self) -> int:
+        """The version of the kept configuration; 0 for one that nobody has signed."""
         data = read_bounded(self._folder.configuration, MAX_BYTES)
+        if data is None:
+            return 0
         try:
-            return parse_document(data).number(VERSION_KEY) if data is not None else 0
-        except DocumentError:
+            self._kept.check_configuration(data)
+            return parse_document(data).number(VERSION_KEY)
+        except (DocumentError, TrustError):
             return 0
 
-    def _install(self, tree: VerifiedTree) -> Slot:
-        """Installs the firmware that the manifest names, unless it is there already."""
+    async def _install(self, tree: VerifiedTree) -> Slot:
+        """Returns the slot that the next start chooses, filled as the manifest says.
+
+        Raises:
+            SlotError: The image cannot be installed, or there is no firmware at all.
+        """
         folder = f"firmware/{self._identity.firmware}"
-        path = tree.must_fetch(f"{folder}/manifest.yaml", max_bytes=MAX_BYTES)
-        manifest = Manifest.parse(path.read_bytes())
-        current = self._slots.current()
-        if current and (current.version, current.sha256) == (manifest.version, manifest.sha256):
-            self._slots.tidy()
-            return current
-        wheel = tree.must_fetch(f"{folder}/{manifest.file}", max_bytes=MAX_IMAGE_BYTES)
+        path = await asyncio.to_thread(
+            tree.must_fetch, f"{folder}/manifest.yaml", max_bytes=MAX_BYTES
+        )
         try:
-            return self._slots.install(wheel, version=manifest.version, sha256=manifest.sha256)
+            await self._fill_slot(tree, folder, Manifest.parse(path.read_bytes()))
+            self._status.clear_alarm(FIRMWARE_ALARM)
+        except FirmwareRefusedError as error:
+            self._status.raise_alarm(FIRMWARE_ALARM, str(error), error.remedy)
+        slot = await self._slots.newest()
+        if slot is None:
+            raise SlotError("there is no firmware that may run", "publish a newer firmware")
+        return slot
+
+    async def _fill_slot(self, tree: VerifiedTree, folder: str, manifest: Manifest) -> None:
+        target = f"{folder}/{manifest.file}"
+        self._kept.vouch(tree, target, manifest.sha256)
+        if not await self._slots.wants(manifest):
+            return
+        image = await asyncio.to_thread(tree.must_fetch, target, max_bytes=MAX_IMAGE_BYTES)
+        try:
+            await self._slots.install(image, manifest)
         finally:
-            wheel.unlink(missing_ok=True)
+            image.unlink(missing_ok=True)
 
     async def _fetch_profile(
         self, visit: Visit, target: str, kept: bytes | None, step: Stage

@@ -14,7 +14,7 @@ from .errors import ControlError, DhcpError, DnsError
 from .login import Logins
 from .status import StatusBoard
 
-REPORTED: Final = ("matrix", "runtime", "register")
+REPORTED: Final = ("matrix", "runtime", "hal", "register")
 """The stages that the services may report about."""
 
 
@@ -26,6 +26,7 @@ class Requests:
         logins: Logs people in.
         connection: Finds the directory.
         configuration: The one in force; None before there is one.
+        heard: Told stage and state of every report.
     """
 
     def __init__(
@@ -34,11 +35,13 @@ class Requests:
         logins: Logins,
         connection: Connection,
         configuration: Callable[[], Document | None],
+        heard: Callable[[str, str], None],
     ) -> None:
         self._status = status
         self._logins = logins
         self._connection = connection
         self._configuration = configuration
+        self._heard = heard
 
     def methods(self) -> dict[str, Handler]:
         """Returns every method by its name."""
@@ -74,6 +77,7 @@ class Requests:
             self._status.report(stage, state, detail, optional(parameters, "duration_s", float))
         except ValueError as error:
             raise ControlError(str(error)) from error
+        self._heard(stage, state)
         return {}
 
 

@@ -180,6 +180,11 @@ class StatusBoard:
         """Returns a stage, appending it when it is not one of the fixed sequence."""
         return self._stages.setdefault(name, Stage(name, self._clock))
 
+    def said(self, name: str) -> tuple[StageState, str]:
+        """Returns state and detail of a stage, also of one that nobody has spoken of yet."""
+        stage = self._stages.get(name)
+        return (stage.state, stage.detail) if stage else ("waiting", "")
+
     def counter(self, name: str) -> Callable[[int], None]:
         """Returns what a client of that stage calls per round trip."""
         return self.stage(name).count

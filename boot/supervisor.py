@@ -30,6 +30,9 @@ logger = logging.getLogger(__name__)
 STABLE_S: Final = 30.0
 """A process that lived this long has earned an immediate restart again."""
 
+GRACE_S: Final = 5.0
+"""How long a service may take to end before it is killed."""
+
 START_S: Final = 60.0
 """How long a service may take until it serves, before it is taken for hanging."""
 
@@ -236,6 +239,7 @@ class Keeper:
 
     async def _keep(self) -> None:
         patience = _Patience(self._backoff)
+        await self._end_other_firmware()
         while True:
             if self._process is None:
                 await self._released.wait()
@@ -247,6 +251,16 @@ class Keeper:
             if self._listener.died(death):
                 await asyncio.sleep(death.delay_s)
                 self._released.set()
+
+    async def _end_other_firmware(self) -> None:
+        """Ends what an earlier agent left when it runs from other packages than it should."""
+        process = self._process
+        if process is None or python_path_of(process.pid) == self._environment.get("PYTHONPATH"):
+            return
+        logger.info("%s runs other firmware as %d and is ended", self._service.name, process.pid)
+        await process.stop(GRACE_S)
+        process.close()
+        self._process = None
 
     async def _death_of(self, process: Process, patience: _Patience) -> Death:
         """Returns when a process has ended by itself, or was ended because it hung."""
@@ -404,7 +418,7 @@ class Supervisor:
         keeper = self._keepers.get(name)
         return keeper.doing if keeper else ""
 
-    async def stop(self, grace_s: float = 5.0) -> None:
+    async def stop(self, grace_s: float = GRACE_S) -> None:
         """Stops all services, the last started first.
 
         Args:
@@ -429,6 +443,16 @@ def service_environment(base: Mapping[str, str], slot: Path) -> dict[str, str]:
     """Returns an environment in which Python finds the slot's packages first."""
     paths: Sequence[str] = [str(slot), *filter(None, [base.get("PYTHONPATH")])]
     return {**base, "PYTHONPATH": os.pathsep.join(paths)}
+
+
+def python_path_of(pid: int) -> str | None:
+    """Returns the PYTHONPATH that a process was started with; None when there is none."""
+    try:
+        variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return None
+    paths = (entry for entry in variables if entry.startswith(b"PYTHONPATH="))
+    return next((entry.partition(b"=")[2].decode() for entry in paths), None)
 
 
 async def _answers(port: int) -> bool:

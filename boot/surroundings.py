@@ -1,16 +1,21 @@
 """Everything outside the boot agent that it needs, so that a test can bring its own."""
 
+import asyncio
 import os
 import random
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from ..hal.backoff import Backoff
 from ..hal.clock import Clock
 from ..hal.syslog import Redactor
 from .binding import Timing
+from .health import Pace
 from .interface import Interface
 from .link import Ports
+from .slots.files import FileSlots
+from .slots.manager import SlotManager
 from .timekeeper import CorrectedClock, LinuxTime
 
 
@@ -27,6 +32,10 @@ class Surroundings:
         dhcp: How patient the DHCP client is.
         retry: Delays between attempts at the interface and at the TSS.
         restart: Delays between repeated deaths of a service.
+        slots: Makes the keeper of the firmware, given a folder of its own, and who says whether an
+            image was signed.
+        health: How closely new firmware is looked at.
+        restart_unit: Restarts the whole unit.
         redactor: Takes secrets out of whatever is written or shown.
     """
 
@@ -38,6 +47,9 @@ class Surroundings:
     dhcp: Timing
     retry: Backoff
     restart: Backoff
+    slots: Callable[[Path, Callable[[str], bool]], SlotManager]
+    health: Pace
+    restart_unit: Callable[[], Awaitable[None]]
     redactor: Redactor = field(default_factory=Redactor)
 
 
@@ -54,4 +66,13 @@ def surroundings(
         dhcp=Timing.standard(rng),
         retry=Backoff(first_s=2, cap_s=300, jitter=0.25, rng=rng),
         restart=Backoff(first_s=0.5, cap_s=30, jitter=0.25, rng=rng),
+        slots=FileSlots,
+        health=Pace(),
+        restart_unit=_restart_unit,
     )
+
+
+async def _restart_unit() -> None:
+    """Asks systemd for a restart; a unit that takes another slot has to start anew."""
+    process = await asyncio.create_subprocess_exec("systemctl", "reboot")
+    await process.wait()

@@ -2,7 +2,11 @@
 
 The transport may be anything: what it brings is a hint until signatures, versions,
 hashes and dates are checked.  Nothing that was accepted before is lost when something
-newer is refused.
+newer is refused, and nothing is kept before everything was checked.
+
+The files come in this order: ``<n>.root.json`` until there is none, ``timestamp.json``,
+and only where that names something new ``<n>.snapshot.json``, ``<n>.targets.json`` and
+the targets (TUF specification, section 5).
 """
 
 import contextlib
@@ -14,6 +18,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import IO, Final, NoReturn
+from urllib.parse import quote
 
 from tuf.api.exceptions import (
     BadVersionNumberError,
@@ -29,11 +34,13 @@ from tuf.api.metadata import TargetFile
 from tuf.ngclient import FetcherInterface, Updater, UpdaterConfig
 
 from ..hal.clock import Clock
-from .cache import read_bounded, sync_tree, write_atomically
+from .cache import read_bounded, write_atomically
 from .errors import BootError, NoSuchFileError, TransportError, TrustError
+from .floor import ClockFloor
 from .memory import SHARED_MEMORY
 from .partial import Partials
 from .transport import Files
+from .vouchers import Voucher, root_chain, signed_by
 
 logger = logging.getLogger(__name__)
 
@@ -41,42 +48,20 @@ MAX_TARGET_BYTES: Final = 268_435_456
 """Nothing that a unit fetches is larger, whatever the metadata says."""
 
 _LIMITS: Final = UpdaterConfig(
-    max_root_rotations=32,
+    max_root_rotations=256,
     max_delegations=8,
     root_max_length=65_536,
     timestamp_max_length=16_384,
     snapshot_max_length=262_144,
-    targets_max_length=4_194_304,
+    targets_max_length=1_048_576,
 )
+"""Rotations count from the factory's root on, so they last for a unit's life.  JSON takes up
+to 24 times its length in memory, and an attacker's is parsed before its signature is checked."""
+
 _IN_MEMORY_BYTES = 1_048_576
-_METADATA, _TARGETS, _PARTIALS = "metadata", "targets", "partial"
 
-
-class ClockFloor:
-    """The time below which this unit's clock is not believed.
-
-    Time before the first verified answer can be forged.  What was accepted once was
-    not expired at that moment, so no later check may use an earlier time: expired
-    metadata does not come back to life because somebody set the clock back.
-    """
-
-    def __init__(self, path: Path, clock: Clock) -> None:
-        self._path = path
-        self._clock = clock
-
-    def now(self) -> float:
-        """Returns seconds since 1970, never before the last accepted check."""
-        return max(self._clock.unix(), self.least())
-
-    def raise_to(self, moment: float) -> None:
-        """Keeps a moment at which verified metadata was current."""
-        if moment > self.least():
-            write_atomically(self._path, b"%d\n" % int(moment))
-
-    def least(self) -> float:
-        """Returns the last accepted check in seconds since 1970; 0 when there was none."""
-        data = read_bounded(self._path, 32) or b"0"
-        return float(data) if data.strip().isdigit() else 0.0
+_METADATA, _TARGETS, _PARTIALS, _ROOTS = "metadata", "targets", "partial", "root_history"
+_FACTORY_REMEDY = "write root.json of the factory folder again: turret bundle makes it"
 
 
 class TrustStore:
@@ -92,7 +77,7 @@ class TrustStore:
         """
         self._directory = directory
         self._root = root
-        self._floor = ClockFloor(directory / "clock", clock)
+        self.floor = ClockFloor(directory / "clock", clock)
 
     def foreseen(self) -> tuple[str, ...]:
         """Returns what the next refresh asks for first, in order: a newer root, the timestamp."""
@@ -100,7 +85,7 @@ class TrustStore:
             newest = int(json.loads(self._root)["signed"]["version"])
         except (ValueError, TypeError, KeyError):
             return ()
-        roots = self._directory / _METADATA / "root_history"
+        roots = self._directory / _METADATA / _ROOTS
         while (roots / f"{newest + 1}.root.json").is_file():
             newest += 1
         return f"{_METADATA}/{newest + 1}.root.json", f"{_METADATA}/timestamp.json"
@@ -110,29 +95,57 @@ class TrustStore:
 
         Raises:
             TrustError: A signature is wrong, something has expired, or is older than
-                what was accepted before.
+                what was accepted before; or the factory's root of trust is damaged.
             TransportError: The server failed.
+            OSError: The medium fails.
         """
-        for name in (_METADATA, _TARGETS):
-            (self._directory / name).mkdir(parents=True, exist_ok=True)
-        now = self._floor.now()
+        now = self.floor.now()
         fetcher = _Fetcher(files, Partials(self._directory / _PARTIALS))
+        updater = self._updater(fetcher, now)
         try:
-            updater = _Updater(self._directory, self._root, fetcher, now)
             updater.refresh()
-        except (RepositoryError, DownloadError, OSError, ValueError) as error:
-            _refuse("the metadata of the TSS", error)
-        sync_tree(self._directory / _METADATA)
-        self._floor.raise_to(now)
-        return VerifiedTree(updater, fetcher)
+        except (RepositoryError, DownloadError, ValueError) as error:
+            _refuse(fetcher.last, error, now)
+        updater.keep()
+        self.floor.raise_to(now)
+        return VerifiedTree(updater, fetcher, now)
+
+    def check_kept(self, voucher: Voucher | None, sha256: str) -> str:
+        """Returns the target that something kept was accepted as.
+
+        Dates play no part: what was accepted once stays good until something newer is.
+
+        Args:
+            voucher: What was signed when it was accepted.
+            sha256: Of the content, in lower case.
+
+        Raises:
+            TrustError: There is no voucher, or it does not lead from the factory's root of
+                trust to this content.
+        """
+        if voucher is None:
+            raise TrustError("nothing signed vouches for it", "make the TSS reachable")
+        try:
+            roots = root_chain(self._root, self._directory / _METADATA / _ROOTS)
+            return signed_by(roots, voucher, sha256)
+        except (RepositoryError, ValueError) as error:
+            raise TrustError(f"not what was signed ({error})", "make the TSS reachable") from error
+
+    def _updater(self, fetcher: "_Fetcher", now: float) -> "_Updater":
+        (self._directory / _TARGETS).mkdir(parents=True, exist_ok=True)
+        try:
+            return _Updater(self._directory, self._root, fetcher, now)
+        except (RepositoryError, ValueError) as error:
+            raise TrustError(f"damaged ({error})", _FACTORY_REMEDY, file="root.json") from error
 
 
 class VerifiedTree:
     """The files that one server offers and the root of trust vouches for."""
 
-    def __init__(self, updater: Updater, fetcher: "_Fetcher") -> None:
+    def __init__(self, updater: "_Updater", fetcher: "_Fetcher", now: float) -> None:
         self._updater = updater
         self._fetcher = fetcher
+        self._now = now
 
     def fetch(self, target: str, *, max_bytes: int = MAX_TARGET_BYTES) -> Path | None:
         """Returns a verified local copy of a target; None when no such target is signed.
@@ -142,17 +155,16 @@ class VerifiedTree:
         Raises:
             TrustError: The content is not what was signed, or larger than ``max_bytes``.
             TransportError: The server failed.
+            OSError: The medium fails.
         """
         try:
-            info = self._updater.get_targetinfo(target)
+            info = self._find(target, max_bytes)
             if info is None:
                 return None
-            if info.length > max_bytes:
-                raise TrustError(f"{target}: {info.length} bytes exceed {max_bytes}")
             cached = self._updater.find_cached_target(info)
             return Path(cached or self._download(info))
-        except (RepositoryError, DownloadError, OSError, ValueError) as error:
-            _refuse(target, error)
+        except (RepositoryError, DownloadError, ValueError) as error:
+            _refuse(self._fetcher.last, error, self._now)
 
     def _download(self, info: TargetFile) -> str:
         """Fetches a target; once more from its start when what was kept of it was to blame."""
@@ -169,6 +181,7 @@ class VerifiedTree:
         Raises:
             TrustError: As ``fetch``, and when no such target is signed.
             TransportError: The server failed.
+            OSError: The medium fails.
         """
         path = self.fetch(target, max_bytes=max_bytes)
         if path is None:
@@ -186,28 +199,56 @@ class VerifiedTree:
         Raises:
             TrustError: As `must_fetch`.
             TransportError: The server failed.
+            OSError: The medium fails.
         """
         try:
-            info = self._updater.get_targetinfo(target)
+            info = self._find(target, max_bytes)
             if info is None:
                 raise _unsigned(target)
-            if info.length > max_bytes:
-                raise TrustError(f"{target}: {info.length} bytes exceed {max_bytes}")
             if kept is not None and _is_signed(info, kept):
                 return kept
             with tempfile.TemporaryDirectory(dir=SHARED_MEMORY) as folder:
                 path = self._updater.download_target(info, f"{folder}/target")
                 return Path(path).read_bytes()
-        except (RepositoryError, DownloadError, OSError, ValueError) as error:
-            _refuse(target, error)
+        except (RepositoryError, DownloadError, ValueError) as error:
+            _refuse(self._fetcher.last, error, self._now)
+
+    def voucher(self, target: str) -> Voucher:
+        """Returns what proves later, without a server, that a fetched target was signed.
+
+        Raises:
+            TrustError: No such target is signed.
+        """
+        chain = self._updater.chain(target)
+        if not chain:
+            raise _unsigned(target)
+        return Voucher(target, chain)
+
+    def _find(self, target: str, max_bytes: int) -> TargetFile | None:
+        info = self._updater.get_targetinfo(target)
+        self._updater.keep()
+        if info is not None and info.length > max_bytes:
+            raise TrustError(
+                f"{info.length} bytes exceed {max_bytes}", "publish a smaller file", file=target
+            )
+        return info
 
 
 class _Updater(Updater):
-    """python-tuf's client, with the time given instead of taken."""
+    """python-tuf's client, with the time given instead of taken, and a memory of its own.
+
+    python-tuf keeps each file as soon as it was checked, and leaves it to the operating system
+    when the medium gets it.  Here timestamp, snapshot and targets are kept together at the
+    end, each replaced as a whole, in an order in which no power cut makes an older tree
+    acceptable.  A root is kept at once: it was checked completely, and revokes keys.
+    """
 
     def __init__(self, directory: Path, root: bytes, fetcher: FetcherInterface, now: float) -> None:
+        self._metadata = directory / _METADATA
+        self._current: dict[str, bytes] = {}
+        self._unkept: dict[str, bytes] = {}
         super().__init__(
-            metadata_dir=str(directory / _METADATA),
+            metadata_dir=str(self._metadata),
             metadata_base_url=_METADATA,
             target_dir=str(directory / _TARGETS),
             target_base_url=_TARGETS,
@@ -217,13 +258,61 @@ class _Updater(Updater):
         )
         self._trusted_set.reference_time = datetime.fromtimestamp(now, UTC)
 
+    def keep(self) -> None:
+        """Makes what was checked the state that nothing older is accepted after.
+
+        Raises:
+            OSError: The medium refuses it.
+        """
+        for role in reversed(list(self._unkept)):
+            write_atomically(self._file(role), self._unkept.pop(role))
+
+    def chain(self, target: str) -> tuple[bytes, ...]:
+        """Returns the metadata that leads to a target, the topmost first; empty when none does."""
+        top = self._trusted_set.targets
+        if target in top.targets:
+            return (self._current[top.type],)
+        delegations = top.delegations
+        names = delegations.get_roles_for_target(target) if delegations is not None else ()
+        for name, _ in names:
+            role = self._trusted_set.get(name)
+            if role is not None and target in role.targets:
+                return (self._current[top.type], self._current[name])
+        return ()
+
+    def _load_local_metadata(self, rolename: str) -> bytes:
+        data = read_bounded(self._file(rolename), _LIMITS.targets_max_length)
+        if data is None:
+            raise FileNotFoundError(f"no usable {rolename} is kept")
+        self._current[rolename] = data
+        return data
+
+    def _persist_metadata(self, rolename: str, data: bytes) -> None:
+        self._current[rolename] = self._unkept[rolename] = data
+
+    def _persist_root(self, version: int, data: bytes) -> None:
+        path = self._metadata / _ROOTS / f"{version}.root.json"
+        if read_bounded(path, _LIMITS.root_max_length) != data:
+            write_atomically(path, data)
+
+    def _update_root_symlink(self) -> None:
+        """Not needed: every refresh starts from the factory's root."""
+
+    def _file(self, rolename: str) -> Path:
+        return self._metadata / f"{quote(rolename, safe='')}.json"
+
 
 class _Fetcher(FetcherInterface):
-    """Lets python-tuf read through any transport of ours."""
+    """Lets python-tuf read through any transport of ours.
+
+    Attributes:
+        last: The file that was asked for last.
+    """
 
     def __init__(self, files: Files, partials: Partials) -> None:
         self.partials = partials
         self._files = files
+        self.last = ""
 
     @contextlib.contextmanager
     def download_file(self, url: str, max_length: int) -> Iterator[IO[bytes]]:
@@ -252,6 +341,7 @@ class _Fetcher(FetcherInterface):
         python-tuf wraps only what is raised before the first byte, so errors of the
         transport are made its own here.
         """
+        self.last = url
         try:
             yield from self._files.fetch(url, offset=offset)
         except NoSuchFileError as error:
@@ -269,23 +359,24 @@ def _is_signed(info: TargetFile, content: bytes) -> bool:
 
 
 def _unsigned(target: str) -> TrustError:
-    return TrustError(f"{target} is not signed", f"publish {target} on the TSS")
+    return TrustError("it is not signed", f"publish {target} on the TSS", file=target)
 
 
-def _refuse(what: str, error: Exception) -> NoReturn:
+def _refuse(file: str, error: Exception, now: float) -> NoReturn:
     """Raises the transport's own error, or why the content was refused."""
     if isinstance(error, BootError):
         raise error
     if isinstance(error.__cause__, TransportError) and not isinstance(error, DownloadHTTPError):
         raise error.__cause__
-    reason, remedy = _reason(error)
-    raise TrustError(f"{what}: {reason}", remedy) from error
+    reason, remedy = _reason(error, now)
+    raise TrustError(reason, remedy, file=file) from error
 
 
-def _reason(error: Exception) -> tuple[str, str]:
+def _reason(error: Exception, now: float) -> tuple[str, str]:
     """Says in words what python-tuf found, and what to do about it."""
     if isinstance(error, ExpiredMetadataError):
-        return f"expired ({error})", "sign the metadata again, and check the unit's clock"
+        day = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%d %H:%M")
+        return f"expired ({error}; here it is {day} UTC)", "publish again; check the unit's clock"
     if isinstance(error, BadVersionNumberError):
         return f"older than the last accepted ({error})", "publish with a higher version"
     if isinstance(error, UnsignedMetadataError):

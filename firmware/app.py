@@ -42,6 +42,7 @@ from .recording.watch import RecorderAddress
 from .services.boot_control import BootControl
 from .services.boot_files import BootFiles
 from .services.changes import Changes
+from .services.errors import ServiceError
 from .services.live import LiveFeed
 from .services.log import Log
 from .services.sessions import Lockout, Sessions
@@ -119,7 +120,8 @@ class Runtime:
         self._matrix_watch = MatrixWatch(self._matrix, self._desk, self._alarms, clock)
         self._recordings = self._make_recordings(setup.state / "ledger" / "calls.jsonl")
         self._sessions = self._make_sessions(setup.state / "run" / "sessions.json")
-        self._shift = self._make_shift(BootControl(setup.state / "run" / "boot.sock"))
+        self._boot = BootControl(setup.state / "run" / "boot.sock")
+        self._shift = self._make_shift()
         self._web = self._make_web()
 
     @property
@@ -152,6 +154,7 @@ class Runtime:
         """
         self._start_syslog()
         await self._devices.open()
+        self._spawn(self._follow_boot())
         self._spawn(self._xma_watch.run())
         await self._agent.start()
         resuming = self._spawn(self._resume())
@@ -221,6 +224,25 @@ class Runtime:
         """Apart from the rest, so that a boot agent that hangs holds up nobody."""
         async for _ in self._desk.changes():
             await self._shift.report()
+
+    async def _follow_boot(self) -> None:
+        """Tells every boot agent how devices and registration are: one may take another's place."""
+        told: object = None
+        while True:
+            agent = self._boot.agent()
+            if agent not in (None, told) and await self._tell_devices():
+                told = agent
+                await self._shift.report_again()
+            await asyncio.sleep(LOOK_S)
+
+    async def _tell_devices(self) -> bool:
+        """Tells boot how many devices opened, for its judgement; whether boot heard it."""
+        try:
+            await self._boot.report("hal", *self._devices.tested())
+        except ServiceError as error:
+            logger.debug("boot was not told of the devices: %s", error)
+            return False
+        return True
 
     async def _follow_alarms(self) -> None:
         async for _ in self._alarms.changes():
@@ -344,11 +366,11 @@ class Runtime:
         duration_s = self._configuration.integer("application.web.session.duration")
         return Sessions(path, self._clock, duration_s)
 
-    def _make_shift(self, boot: BootControl) -> Shift:
+    def _make_shift(self) -> Shift:
         return Shift(
             self._desk,
             self._recordings,
-            boot,
+            self._boot,
             self._files,
             alarms=self._alarms,
             clock=self._clock,

@@ -30,6 +30,8 @@ class Devices:
     """
 
     def __init__(self, board: Board, registry: Registry, clock: Clock) -> None:
+        self._wanted = len(board.devices)
+        self._opened = 0
         made = ((spec, _made(spec, registry, clock)) for spec in board.devices.values())
         self._devices = {spec.position: (spec, device) for spec, device in made if device}
 
@@ -53,7 +55,13 @@ class Devices:
 
     async def open(self) -> None:
         """Opens every device; one that is not plugged in attaches later."""
-        await asyncio.gather(*(_open(device) for _, device in self._devices.values()))
+        opening = (_open(device) for _, device in self._devices.values())
+        self._opened = sum(await asyncio.gather(*opening))
+
+    def tested(self) -> tuple[str, str]:
+        """State and detail of the boot stage ``hal``: failed when no device of the board opened."""
+        good = self._opened > 0 or self._wanted == 0
+        return "done" if good else "failed", f"{self._opened} of {self._wanted} devices"
 
     async def close(self) -> None:
         """Lets go of every device."""
@@ -80,8 +88,10 @@ def _made(spec: DeviceSpec, registry: Registry, clock: Clock) -> Device | None:
         return None
 
 
-async def _open(device: Device) -> None:
+async def _open(device: Device) -> bool:
     try:
         await device.open()
     except (HalError, OSError) as error:
         logger.error("%s cannot be opened: %s", device.position, error)  # noqa: TRY400 - says it all
+        return False
+    return True

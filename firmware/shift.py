@@ -228,6 +228,11 @@ class Shift:
 
     # ------------------------------------------------------------ what boot is told
 
+    async def report_again(self) -> None:
+        """Tells a boot agent that was not there before."""
+        self._reported = ("", "")
+        await self.report()
+
     async def report(self) -> None:
         """Tells boot how registration goes, whenever that has changed."""
         report = registered(self._desk.registrations) if self._desk.profile else ("", "")

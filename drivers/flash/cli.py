@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -21,6 +21,9 @@ from .flashing import Orders, Outcome, Result, flash_all
 from .image import TrustedKey
 from .pace import SystemPace
 from .targets import Surroundings, choose
+
+SIGNAL_S: Final = 0.2
+"""How long a signal may wait until it is acted upon."""
 
 EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
@@ -100,11 +103,15 @@ def main(
 
 
 def _ended(futures: Sequence[Future[Outcome]], teller: Teller) -> int:
-    results = set()
-    for future in as_completed(futures):
-        outcome = future.result()
-        teller.outcome(outcome)
-        results.add(outcome.result)
+    results, left = set(), set(futures)
+    while left:
+        # Never longer: the system may give a signal to another thread, and Python's handlers run
+        # in this one when it wakes.
+        done, left = wait(left, SIGNAL_S, FIRST_COMPLETED)
+        for future in done:
+            outcome = future.result()
+            teller.outcome(outcome)
+            results.add(outcome.result)
     return next(code for result, code in reversed(_CODES.items()) if result in results)
 
 

@@ -21,7 +21,7 @@ from smp.error import ErrorV1, ErrorV2
 from smp.image_management import ImageState
 from smp.message import ReadResponse, WriteResponse
 from smpclient import SMPClient
-from smpclient.exceptions import SMPUploadError
+from smpclient.exceptions import SMPBadSequence, SMPUploadError
 from smpclient.generics import SMPRequest, error, error_v1
 from smpclient.requests.image_management import ImageErase, ImageStatesRead, ImageStatesWrite
 from smpclient.requests.os_management import ResetWrite
@@ -273,6 +273,9 @@ def _as_flash_errors(path: str) -> Iterator[None]:
         raise FlashRefusedError(f"the upload was refused: {_reason(error)}") from error
     except TimeoutError as error:
         raise FlashTimeoutError(f"no answer on {path}", "is it switched on?") from error
+    except SMPBadSequence as error:
+        text = f"no answer on {path} in time; a late one came"
+        raise FlashTimeoutError(text, "flash it again") from error
     except (OSError, SMPTransportDisconnected) as error:
         raise DeviceGoneError(f"the line {path} is gone: {error}") from error
     except Exception as error:

@@ -29,6 +29,29 @@ _WEB = (
         port="web",
     ),
     Key(
+        "application.boot.enrolment.enable",
+        Kind.FLAG,
+        default=True,
+        description="Whether the unit gets a certificate of its own from TSS, and renews it.",
+    ),
+    Key(
+        "application.boot.health.timeout",
+        Kind.INTEGER,
+        120,
+        "How long new firmware may take to prove itself before the old one comes back.",
+        minimum=20,
+        maximum=3600,
+        unit="s",
+    ),
+    Key(
+        "application.boot.update",
+        Kind.CHOICE,
+        "restart",
+        "When firmware that comes while the unit runs is tried: at the next restart, or as soon as "
+        "no call and no open line is up (idle).",
+        choices=("restart", "idle"),
+    ),
+    Key(
         "application.boot.dhcp.release",
         Kind.FLAG,
         default=False,

@@ -57,6 +57,14 @@ class BootControl:
         self._socket = socket
         self._numbers = itertools.count(1)
 
+    def agent(self) -> object:
+        """Returns what differs from one boot agent to the next; None while none is there."""
+        try:
+            found = self._socket.stat()
+        except OSError:
+            return None
+        return found.st_ino, found.st_ctime_ns
+
     async def status(self) -> JsonObject:
         """Stages, alarms and versions as boot reports them.
 

@@ -26,7 +26,7 @@ from typing import BinaryIO
 from ..errors import GuestError
 from ..tools import tool
 from .initramfs import Entry, archive, file, folder, link, module_files
-from .machine import PREFIX, USB_BUS, Kernel, Machine, find_qemu, qemu_environment
+from .machine import PREFIX, Kernel, Machine, find_qemu, qemu_environment, sysfs_name
 from .shares import ETC_FILES, Share, shares
 
 EARLY_MODULES = ("virtio_pci", "9pnet_virtio", "9p", "overlay", "virtio_console")
@@ -63,7 +63,7 @@ class Command:
         """The command as the guest's first process reads it, with the USB ports to wait for."""
         passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         env = {"HOME": "/root", "PATH": _PATH, **passed, **self.env}
-        usb = [f"{USB_BUS}-{port}" for port in ports]
+        usb = [sysfs_name(port) for port in ports]
         description = {"argv": self.argv, "cwd": str(self.cwd), "env": env, "usb": usb}
         return json.dumps(description).encode()
 

@@ -20,8 +20,8 @@ MOUNTS = (
     ("tmpfs", "/dev/shm", "mode=1777"),
     ("devpts", "/dev/pts", "ptmxmode=666"),
 )
-OHCI_CLASS = "0x0c0310"
-"""Of a PCI device that is an OHCI controller; all the rest follows from what is plugged in."""
+UHCI_CLASS = "0x0c0300"
+"""Of a PCI device that is a UHCI controller; all the rest follows from what is plugged in."""
 
 UDEVD = "/usr/lib/systemd/systemd-udevd"
 SETTLE_SECONDS = 60
@@ -70,7 +70,7 @@ def _bring_up() -> None:
         _do("/guest/busybox", "mount", "-t", kind, "-o", options, kind, place)
     _do(UDEVD, "--daemon")
     _do("udevadm", "trigger", "--action=add", "--subsystem-match=virtio-ports")
-    _do("udevadm", "trigger", "--action=add", f"--attr-match=class={OHCI_CLASS}")
+    _do("udevadm", "trigger", "--action=add", f"--attr-match=class={UHCI_CLASS}")
 
 
 def _await(devices: list[str]) -> None:

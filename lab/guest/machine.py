@@ -11,15 +11,13 @@ from ..tools import Tool, guest_folder, tool
 
 MEMORY_MB = 1536
 PROCESSORS = 1
-USB_PORTS = 15
-"""Of the OHCI controller, whose full speed is that of every device here.
+ROOT_PORTS = 2
+"""Of each UHCI controller, whose full speed is that of every device here.
 
-QEMU's xHCI would do as well but for sound: it lets a stream that starts again after an overrun
-wait for a number of a frame that may be two seconds away.
+Not OHCI: when its list of control transfers becomes empty, QEMU stops every endpoint there is and
+forgets reports that the guest has not read yet.  Not xHCI: it lets a stream that starts again
+after an overrun wait for a number of a frame that may be two seconds away.
 """
-
-USB_BUS = 1
-"""Its number in the guest's sysfs, where port N is ``1-N``."""
 
 CHANNELS = ("report", "output", "hand")
 """The virtio ports, in the order of their numbers from 1."""
@@ -98,13 +96,14 @@ class Machine:
             yield f"virtio-9p-pci,fsdev={tag},mount_tag={tag}"
 
     def _usb(self) -> Iterator[str]:
-        yield "-device"
-        yield f"pci-ohci,id=usb,num-ports={USB_PORTS}"
+        for bus in range(1, _bus(max(self.usb, default=0)) + 1):
+            yield "-device"
+            yield f"piix3-usb-uhci,id=usb{bus}"
         for port, path in self.usb.items():
             yield "-chardev"
-            yield f"socket,id=usb{port},path={path}"
+            yield f"socket,id=socket{port},path={path}"
             yield "-device"
-            yield f"usb-redir,chardev=usb{port},bus=usb.0,port={port}"
+            yield f"usb-redir,chardev=socket{port},bus=usb{_bus(port)}.0,port={_root_port(port)}"
 
     def _channels(self) -> Iterator[str]:
         yield "-device"
@@ -114,6 +113,23 @@ class Machine:
             yield f"socket,id={name},path={self.channels[name]}"
             yield "-device"
             yield f"virtserialport,chardev={name},nr={number},name={PREFIX}{name}"
+
+
+def sysfs_name(port: int) -> str:
+    """What the guest's sysfs calls what is plugged into a port, counted from 1.
+
+    >>> [sysfs_name(port) for port in (1, 2, 3, 6)]
+    ['1-1', '1-2', '2-1', '3-2']
+    """
+    return f"{_bus(port)}-{_root_port(port)}"
+
+
+def _bus(port: int) -> int:
+    return -(-port // ROOT_PORTS)
+
+
+def _root_port(port: int) -> int:
+    return (port - 1) % ROOT_PORTS + 1
 
 
 def _firmware(qemu: Tool) -> Iterator[str]:

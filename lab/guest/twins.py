@@ -30,7 +30,7 @@ class Place:
     """Where a twin is.
 
     Attributes:
-        port: number of its port; the guest's sysfs calls it ``1-<port>``.
+        port: number of its port; `machine.sysfs_name` says what the guest calls it.
         make: makes the twin.
     """
 

@@ -5,11 +5,13 @@ from collections.abc import Mapping
 from typing import ClassVar, Final, Protocol, runtime_checkable
 
 from ...drivers.emulated.sound import Speech
+from ...drivers.emulated.usb.gooseneck import GooseneckModel
 from ...drivers.emulated.usb.handset import HandsetModel
 from ...drivers.emulated.usb.peripheral import Peripheral
 from ...drivers.emulated.usb.voices import SOURCE_RATE_HZ, Quiet, Spoken, Tone
 from ...drivers.errors import EmulationError
 from ...hal.errors import AudioFormatError
+from ...hal.ring import Colour
 from .hand import Ability, Sound
 
 BETWEEN_MOVES_S: Final = 0.05
@@ -101,8 +103,12 @@ class TwinHand:
         return Sound(heard.pcm, heard.rate_hz)
 
     async def lamps(self, position: str) -> dict[str, bool]:
-        """Returns the lamps that are lit."""
-        return dict.fromkeys(sorted(self._twin(position).lamps), True)
+        """Returns the lamps that are lit, and the colour of a light ring that is not dark."""
+        twin = self._twin(position)
+        lit = set(twin.lamps)
+        if isinstance(twin, GooseneckModel) and twin.ring.colour is not Colour.OFF:
+            lit.add(f"the ring {twin.ring.colour}")
+        return dict.fromkeys(sorted(lit), True)
 
     async def counters(self, position: str) -> dict[str, int]:
         """Refuses: a model counts nothing.

@@ -20,14 +20,18 @@ from ..errors import PublishError
 from . import content, record, signing
 from .content import SITE_DEFAULT, VERSION_KEY, Change, Content, Settings, as_yaml
 from .database import (
+    CERTIFICATES_DEMANDED,
+    CertificateRow,
     ConfigurationRow,
     FirmwareRow,
     ProfileRow,
     PublicationRow,
+    SwitchRow,
     UnitRow,
     UserRow,
     open_database,
 )
+from .enrolment import Files, make_authority
 from .keys import ROLES, KeyRing, Quorum
 from .record import EnrolledUnit, Publication
 from .signing import Clock, Lifetimes, Signers
@@ -79,6 +83,7 @@ class Administration:
         self._engine = open_database(folder / "tss.db")
         self._ring = KeyRing(folder / "keys", root_keys or folder / "root-keys")
         self._write_first_root(root_quorum)
+        make_authority(Files.below(folder), clock())
 
     @property
     def root(self) -> bytes:
@@ -99,7 +104,7 @@ class Administration:
     def add_unit(self, *, mac: str, serial: str, model: str, password: str) -> None:
         """Let a unit fetch with its MAC and this password."""
         with Session(self._engine) as session, session.begin():
-            row = UnitRow(mac=mac, serial=serial, model=model)
+            row = UnitRow(mac=mac, serial=serial, model=model, revoked=False)
             row.set_password(password)
             session.merge(row)
 
@@ -107,6 +112,35 @@ class Administration:
         """The units that were added, by MAC."""
         with Session(self._engine) as session:
             return record.units(session)
+
+    def revoke_unit(self, mac: str) -> None:
+        """Shut a unit out at once: neither its password nor its certificates count any more.
+
+        `add_unit` lets it in again; its old certificates stay revoked.
+
+        Raises:
+            PublishError: there is no such unit.
+        """
+        with Session(self._engine) as session, session.begin():
+            unit = session.get(UnitRow, mac)
+            if unit is None:
+                raise PublishError(f"{mac} is not a unit: see the units of the TSS")
+            unit.revoked = True
+            issued = select(CertificateRow).where(CertificateRow.mac == mac)
+            for certificate in session.scalars(issued):
+                certificate.revoked = True
+
+    def demand_certificates(self, *, demanded: bool = True) -> None:
+        """Say whether a factory password still fetches, or only enrols.
+
+        Both nodes follow at once.
+        """
+        with Session(self._engine) as session, session.begin():
+            row = session.get(SwitchRow, CERTIFICATES_DEMANDED)
+            if demanded and row is None:
+                session.add(SwitchRow(name=CERTIFICATES_DEMANDED))
+            elif row is not None and not demanded:
+                session.delete(row)
 
     def add_user(self, user: str, *, name: str, profile: Settings) -> None:
         """Give somebody a profile, which follows them to every unit."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from openturret.boot.agent import BootAgent
 from openturret.boot.binding import Timing
 from openturret.boot.folder import StateFolder
+from openturret.boot.health import Pace
 from openturret.boot.identity import Identity
 from openturret.boot.interface import IpInterface, run_ip
 from openturret.boot.link import InterfacePorts
@@ -30,6 +31,7 @@ async def main(state: Path, factory: Path) -> None:
     hasty = replace(
         patient,
         dhcp=Timing(Backoff(first_s=0.4, cap_s=0.8, jitter=0.25, rng=rng), reboot_s=(0.2, 0.4)),
+        health=Pace(look_s=0.02, hold_s=0.2, limit_s=1.5),
         retry=Backoff(first_s=0.2, cap_s=30, jitter=0.25, rng=rng),
     )
     await BootAgent(Identity.read(factory), StateFolder(state), hasty).run(stop)

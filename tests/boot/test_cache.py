@@ -1,6 +1,4 @@
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -35,14 +33,6 @@ def test_the_content_is_on_the_medium_before_the_name(
     monkeypatch.setattr(Path, "replace", note_replace)
     write_atomically(tmp_path / "unit.yaml", b"x")
     assert steps == ["file", "rename", "folder"]
-
-
-def test_a_power_cut_at_any_step_leaves_the_old_or_the_new_and_no_litter(tmp_path: Path) -> None:
-    script = Path(__file__).with_name("power_cut.py")
-    command = [sys.executable, str(script), "file", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert int(done.stdout) >= 2, "cuts"
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_no_litter(

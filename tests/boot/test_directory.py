@@ -5,6 +5,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -34,6 +35,7 @@ from openturret.boot.wire.ldap import (
     Response,
     Result,
     SearchDone,
+    length_octets,
 )
 from openturret.lab.certificates import Authority
 
@@ -44,16 +46,25 @@ HOST = IPv4Address("127.0.0.1")
 HASTY = (Patience(1, 1), Patience(1, 1))
 
 Say = Callable[[int], Sequence[Response]]
-"""Makes the answers to the n-th request of a connection."""
+"""Makes the answers to the n-th request of a connection; their ids count from that request's."""
+
+SAME, OTHER = 0, 1
+"""Added to the id of the request that is answered."""
+
+
+def message_id(request: bytes) -> int:
+    """Reads the number that every request begins with (RFC 4511 §4.1.1)."""
+    at = 2 + length_octets(request)
+    return int.from_bytes(request[at + 2 : at + 2 + request[at + 1]])
 
 
 def result(code: int, *referrals: str) -> Say:
-    return lambda _: [BindResponse(1, Result(code, referrals=referrals))]
+    return lambda _: [BindResponse(SAME, Result(code, referrals=referrals))]
 
 
 def welcome(*answers: Response) -> Say:
     """Says yes to the bind and then these."""
-    bound: list[Response] = [BindResponse(1, Result(0))]
+    bound: list[Response] = [BindResponse(SAME, Result(0))]
     return lambda number: [bound, answers][number]
 
 
@@ -63,6 +74,7 @@ class Ldaps:
     def __init__(self, say: Say) -> None:
         self._say = say
         self.heard: list[list[bytes]] = []
+        self.hellos: list[object] = []
         self.port = 0
 
     def server(self, name: str = NAME) -> DirectoryServer:
@@ -74,8 +86,9 @@ class Ldaps:
         try:
             while request := await reader.read(4096):
                 requests.append(request)
+                asked = message_id(request)
                 for answer in self._say(len(requests) - 1):
-                    writer.write(bytes(answer))
+                    writer.write(bytes(replace(answer, message_id=asked + answer.message_id)))
         except (OSError, IndexError):
             pass
         finally:
@@ -87,6 +100,7 @@ async def ldaps(certificate: Path, say: Say) -> AsyncIterator[Ldaps]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     ldaps = Ldaps(say)
+    context.sni_callback = lambda *_: ldaps.hellos.append(None)
     async with await asyncio.start_server(ldaps.talk, str(HOST), 0, ssl=context) as server:
         ldaps.port = server.sockets[0].getsockname()[1]
         yield ldaps
@@ -124,27 +138,30 @@ async def log_in(
 async def test_a_login_asks_for_a_bind_and_then_for_the_name(
     authority: Authority, certificate: Path
 ) -> None:
-    found = Entry(2, ALICE, (("cn", (b"Alice Martin",)),))
+    found = Entry(SAME, ALICE, (("cn", (b"Alice Martin",)),))
     trips = Trips()
-    async with ldaps(certificate, welcome(found, SearchDone(2, Result(0)))) as server:
+    async with ldaps(certificate, welcome(found, SearchDone(SAME, Result(0)))) as server:
         assert await log_in(authority, [server.server()], trips=trips) == Person(
             "alice", "Alice Martin"
         )
-    bind, read = bytes(BindRequest(1, ALICE, "correct horse")), ReadRequest(2, ALICE, ("cn",))
-    assert server.heard[0][:2] == [bind, bytes(read)]
+    bind, read = server.heard[0][:2]
+    number = message_id(bind)
+    assert bind == bytes(BindRequest(number, ALICE, "correct horse"))
+    assert read == bytes(ReadRequest(number + 1, ALICE, ("cn",)))
     assert trips.total == 3, "TCP, TLS, bind; nobody waits for the name"
 
 
 @pytest.mark.parametrize(
     "answers",
     [
-        [SearchDone(2, Result(50))],
-        [SearchDone(2, Result(10, referrals=("ldap://127.0.0.1:1/",)))],
-        [Reference(2, ("ldap://127.0.0.1:1/",)), SearchDone(2, Result(0))],
-        [Entry(2, ALICE), SearchDone(2, Result(0))],
-        [Entry(2, ALICE, (("cn", (b"\x1b[2J",)),)), SearchDone(2, Result(0))],
-        [BindResponse(2, Result(0))] * 9,
-        [SearchDone(3, Result(0))],
+        [SearchDone(SAME, Result(50))],
+        [SearchDone(SAME, Result(10, referrals=("ldap://127.0.0.1:1/",)))],
+        [Reference(SAME, ("ldap://127.0.0.1:1/",)), SearchDone(SAME, Result(0))],
+        [Entry(SAME, ALICE), SearchDone(SAME, Result(0))],
+        [Entry(SAME, ALICE, (("cn", (b"A" * 257,)),)), SearchDone(SAME, Result(0))],
+        [Entry(SAME, ALICE, (("cn", (b"\x1b[2J",)),)), SearchDone(SAME, Result(0))],
+        [BindResponse(SAME, Result(0))] * 9,
+        [SearchDone(OTHER, Result(0))],
     ],
 )
 async def test_a_name_that_is_not_shown_stops_no_login(
@@ -180,7 +197,7 @@ async def test_a_server_in_trouble_is_passed_over(
 ) -> None:
     async with (
         ldaps(certificate, result(code)) as troubled,
-        ldaps(certificate, welcome(SearchDone(2, Result(0)))) as good,
+        ldaps(certificate, welcome(SearchDone(SAME, Result(0)))) as good,
     ):
         assert (await log_in(authority, [troubled.server(), good.server()])).user == "alice"
     assert len(troubled.heard) == 1
@@ -195,7 +212,7 @@ async def test_a_connection_lost_in_the_middle_is_opened_anew_once(
         if not lost:
             lost.append(number)
             raise OSError("the server dies when it has the bind")
-        return welcome(SearchDone(2, Result(0)))(number)
+        return welcome(SearchDone(SAME, Result(0)))(number)
 
     async with ldaps(certificate, once) as server:
         assert (await log_in(authority, [server.server()])).user == "alice"
@@ -269,7 +286,7 @@ async def test_an_untrusted_server_is_passed_over_and_not_asked_again(
         with pytest.raises(DirectoryUntrustedError):
             await log_in(authority, [untrusted.server(), troubled.server()])
     assert not any(untrusted.heard)
-    assert len(troubled.heard) == 2
+    assert (len(untrusted.hellos), len(troubled.hellos)) == (1, 2)
 
 
 async def test_nobody_there_is_unreachable(authority: Authority) -> None:

@@ -155,7 +155,7 @@ def test_a_full_medium_keeps_nothing(partials: Partials, tmp_path: Path) -> None
     assert kept(tmp_path) == []
 
 
-IMAGE = random.Random(1).randbytes(900_000)
+IMAGE = random.Random(1).randbytes(2_000_000)
 
 
 def test_an_image_goes_on_at_another_server(tree: SignedTree, tmp_path: Path) -> None:

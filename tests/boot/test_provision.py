@@ -20,10 +20,13 @@ from openturret.boot.errors import BootError, DocumentError, TrustError, Unknown
 from openturret.boot.folder import StateFolder
 from openturret.boot.identity import Identity
 from openturret.boot.lease import Lease
-from openturret.boot.provision import REFUSED_ALARM, Manifest, Provisioner
+from openturret.boot.provision import FIRMWARE_ALARM, REFUSED_ALARM, Provisioner
+from openturret.boot.slots.files import FileSlots
+from openturret.boot.slots.manager import Manifest
 from openturret.boot.status import StatusBoard
 from openturret.boot.transport import Server
-from openturret.boot.tss import HintStore, locate, parse_hint
+from openturret.boot.tss import HintStore, parse_hint
+from openturret.boot.wire.dns import Service
 from openturret.hal.clock import SystemClock
 
 if TYPE_CHECKING:
@@ -39,24 +42,29 @@ class Names:
     """A resolver that knows some names."""
 
     known: dict[str, IPv4Address] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
 
     async def resolve(self, name: str) -> tuple[IPv4Address, ...]:
+        self.asked.append(name)
         if name not in self.known:
             raise UnknownNameError(f"{name} does not exist", "")
         return (self.known[name],)
 
+    async def services(self, name: str) -> tuple[Service, ...]:
+        self.asked.append(name)
+        raise UnknownNameError(f"{name} does not exist", "")
 
-def content(version: int = 1, **more: bytes) -> dict[str, bytes]:
+
+def content(version: int = 1, firmware: str = "0.1.0") -> dict[str, bytes]:
     image = io.BytesIO()
     with zipfile.ZipFile(image, "w") as wheel:
-        wheel.writestr("openturret/firmware/__init__.py", "")
-    manifest = {"version": "0.1.0", "file": "openturret-0.1.0.whl",
+        wheel.writestr("openturret/firmware/__init__.py", f"# {firmware}")
+    manifest = {"version": firmware, "file": "openturret-0.1.0.whl",
                 "sha256": hashlib.sha256(image.getvalue()).hexdigest()}  # fmt: skip
     return {
         CONFIG: f"application.config.version: {version}\n".encode(),
         "firmware/touchpro/manifest.yaml": yaml.safe_dump(manifest).encode(),
         "firmware/touchpro/openturret-0.1.0.whl": image.getvalue(),
-        **more,
     }
 
 
@@ -66,6 +74,7 @@ class Unit:
 
     folder: StateFolder
     status: StatusBoard
+    slots: FileSlots
     provisioner: Provisioner
 
     async def visit(self, *nodes: Tss) -> int:
@@ -84,19 +93,38 @@ class Unit:
 def unit(tmp_path: Path, identity: Identity) -> Unit:
     folder = StateFolder(tmp_path / "state")
     status = StatusBoard(folder.status, SystemClock(), {})
-    return Unit(folder, status, Provisioner(identity, folder, status, SystemClock()))
+    slots = FileSlots(folder.slots, lambda _: True, prepare=Path.exists)
+    provisioner = Provisioner(identity, folder, slots, status, SystemClock())
+    return Unit(folder, status, slots, provisioner)
 
 
 async def test_configuration_and_firmware_are_kept(
     unit: Unit, tree: SignedTree, start_tss: Callable[..., Tss]
 ) -> None:
     tree.publish(content())
-    assert unit.provisioner.kept() is None
+    assert await unit.provisioner.kept() is None
     assert await unit.visit(start_tss()) == 1
-    kept = unit.provisioner.kept()
+    kept = await unit.provisioner.kept()
     assert kept is not None
     assert (kept.version, kept.slot.version) == (1, "0.1.0")
     assert not list((unit.folder.trust / "targets").glob("*.whl")), "unpacked, so not kept twice"
+
+
+async def test_firmware_that_is_refused_keeps_no_configuration_away(
+    unit: Unit, tree: SignedTree, start_tss: Callable[..., Tss]
+) -> None:
+    tree.publish(content(firmware="0.2.0"))
+    tss = start_tss()
+    await unit.visit(tss)
+    await unit.slots.start()
+    await unit.slots.commit()
+    tree.publish(content(version=2, firmware="0.1.0"))
+    assert await unit.visit(tss) == 2
+    assert "0.1.0 is older than 0.2.0" in unit.alarms()
+    assert FIRMWARE_ALARM in unit.alarms()
+    tree.publish(content(version=3, firmware="0.3.0"))
+    assert await unit.visit(tss) == 3
+    assert FIRMWARE_ALARM not in unit.alarms()
 
 
 async def test_a_unit_without_a_file_of_its_own_gets_the_sites(
@@ -169,7 +197,7 @@ async def test_signed_nonsense_changes_nothing(
     tss = start_tss()
     tree.publish(content())
     await unit.visit(tss)
-    before = unit.folder.configuration.read_bytes(), unit.provisioner.kept()
+    before = unit.folder.configuration.read_bytes(), await unit.provisioner.kept()
     changed = {**content(version=2), **files}
     if "firmware/touchpro/openturret-0.1.0.whl" in files:
         manifest = yaml.safe_load(changed["firmware/touchpro/manifest.yaml"])
@@ -178,30 +206,21 @@ async def test_signed_nonsense_changes_nothing(
     tree.publish(changed)
     with pytest.raises(BootError):
         await unit.visit(tss)
-    assert (unit.folder.configuration.read_bytes(), unit.provisioner.kept()) == before
+    assert (unit.folder.configuration.read_bytes(), await unit.provisioner.kept()) == before
 
 
 async def test_without_hints_the_last_good_servers_and_then_dns_are_asked(unit: Unit) -> None:
-    asked: list[str] = []
-
-    class Curious(Names):
-        async def resolve(self, name: str) -> tuple[IPv4Address, ...]:
-            asked.append(name)
-            return await super().resolve(name)
-
+    names = Names()
     with pytest.raises(UnknownNameError):
-        await unit.provisioner.provision(LEASE, Curious())
-    assert asked == ["tss1.turret.example", "tss2.turret.example", "tss.turret.example"]
-    asked.clear()
+        await unit.provisioner.provision(LEASE, names)
+    by_dns = ["_turret-tss._tcp.turret.example",
+              "tss1.turret.example", "tss2.turret.example", "tss.turret.example"]  # fmt: skip
+    assert names.asked == by_dns
+    names.asked.clear()
     HintStore(unit.folder.hints).save(["kept.turret.example"])
     with pytest.raises(UnknownNameError):
-        await unit.provisioner.provision(LEASE, Curious())
-    assert asked == ["kept.turret.example"]
-
-
-async def test_servers_that_resolve_are_used_in_order() -> None:
-    names = Names({"a": HOST, "c": IPv4Address("10.12.0.10")})
-    assert [server.name for server in await locate(["a", "b", "c"], names)] == ["a", "c"]
+        await unit.provisioner.provision(LEASE, names)
+    assert names.asked == ["kept.turret.example", *by_dns]
 
 
 def test_a_hint_names_servers() -> None:

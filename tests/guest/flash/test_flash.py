@@ -13,6 +13,7 @@ from openturret.drivers.flash.dfu_protocol import in_dfu_mode, loader_pid
 from openturret.drivers.flash.version import Version
 from openturret.drivers.usb.present import present
 from openturret.hal.hardware import UsbDevice
+from openturret.lab.guest.machine import sysfs_name
 from openturret.lab.guest.updatable import DEVICES
 from openturret.lab.maker import Maker
 from openturret.lab.tools import tool
@@ -24,7 +25,7 @@ PAYLOAD = os.urandom(20_000)
 
 
 def on(port: int) -> UsbDevice:
-    [found] = [each for each in present() if each.port == f"1-{port}"]
+    [found] = [each for each in present() if each.port == sysfs_name(port)]
     return found
 
 
@@ -59,7 +60,7 @@ async def firmware_on(port: int) -> UsbDevice:
     """Waits until a device runs its firmware again; the kernel enumerates in its own time."""
 
     async def look() -> UsbDevice | None:
-        here = (each for each in present() if each.port == f"1-{port}")
+        here = (each for each in present() if each.port == sysfs_name(port))
         return next((each for each in here if not in_dfu_mode(each)), None)
 
     return await until(look, f"firmware on port {port}", deadline_s=60)
@@ -70,7 +71,7 @@ def test_we_flash_a_device_through_a_real_kernel(tmp_path: Path, port: int) -> N
     assert on(port).bcd_device == 0x0100
     code, [outcome] = turret_flash(tmp_path, str(file_for(tmp_path, port, "1.1.0")))
     assert code == 0, outcome
-    assert (outcome["unit"], outcome["result"]) == (f"1-{port}", "flashed")
+    assert (outcome["unit"], outcome["result"]) == (sysfs_name(port), "flashed")
     assert (outcome["before"], outcome["running"]) == ("1.0.0", "1.1.0")
     assert on(port).bcd_device == 0x0110
     assert not in_dfu_mode(on(port))
@@ -116,5 +117,5 @@ def test_many_are_flashed_at_once(tmp_path: Path) -> None:
     file.write_bytes(Maker().dfu_file(PAYLOAD, version, DfuSuffix(VID)))
     code, outcomes = turret_flash(tmp_path, str(file))
     assert (code, [outcome["error"] for outcome in outcomes]) == (0, [""] * len(DEVICES))
-    assert {outcome["unit"] for outcome in outcomes} == {f"1-{port}" for port in DEVICES}
+    assert {outcome["unit"] for outcome in outcomes} == {sysfs_name(port) for port in DEVICES}
     assert {outcome["running"] for outcome in outcomes} == {str(version)}

@@ -91,8 +91,8 @@ def test_qemu_never_asks_for_kvm_and_writes_to_nothing(tmp_path: Path) -> None:
 def test_each_device_is_in_its_own_port(tmp_path: Path) -> None:
     argv = machine(tmp_path).argv(Tool(Path("/usr/bin/qemu")))
     ports = [word for word in argv if word.startswith("usb-redir")]
-    assert ports == ["usb-redir,chardev=usb1,bus=usb.0,port=1",
-                     "usb-redir,chardev=usb6,bus=usb.0,port=6"]  # fmt: skip
+    assert ports == ["usb-redir,chardev=socket1,bus=usb1.0,port=1",
+                     "usb-redir,chardev=socket6,bus=usb3.0,port=2"]  # fmt: skip
 
 
 def test_an_unpacked_qemu_finds_its_firmware_and_its_modules(tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_a_command_takes_along_what_tests_depend_on(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("CI", "1")
     monkeypatch.setenv("OPENTURRET_SECRET", "no")
     told = json.loads(Command(("true",), Path("/x"), 1.0, {"A": "b"}).described([1, 6]))
-    assert (told["argv"], told["cwd"], told["usb"]) == (["true"], "/x", ["1-1", "1-6"])
+    assert (told["argv"], told["cwd"], told["usb"]) == (["true"], "/x", ["1-1", "3-2"])
     assert told["env"]["CI"] == "1"
     assert told["env"]["A"] == "b"
     assert "OPENTURRET_SECRET" not in told["env"]
@@ -171,7 +171,7 @@ async def test_the_status_and_the_output_of_the_command_come_out(
     [
         (b"", "QEMU ended with 0"),
         (b"booted\n", "QEMU ended with 0"),
-        (b"booted\nbroken no USB device on 1-4\n", "no USB device on 1-4"),
+        (b"booted\nbroken no USB device on 2-2\n", "no USB device on 2-2"),
         (b"devices\n", "broke off: devices"),
     ],
 )

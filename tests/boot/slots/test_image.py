@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from openturret.boot.errors import SlotError
-from openturret.boot.slots import SlotManager, unpack
+from openturret.boot.slots.image import check_hash, compile_packages, content_digest, unpack
 
 
 def wheel(files: dict[str, bytes]) -> bytes:
@@ -33,68 +33,6 @@ def stored(folder: Path, data: bytes) -> tuple[Path, str]:
 GOOD = wheel(
     {"openturret/firmware/__init__.py": b"", "openturret/firmware/data.bin": bytes(100_000)}
 )
-
-
-def test_an_image_becomes_the_current_firmware(tmp_path: Path) -> None:
-    path, sha256 = stored(tmp_path, GOOD)
-    slots = SlotManager(tmp_path / "slots")
-    assert slots.current() is None
-    slot = slots.install(path, version="0.1.0", sha256=sha256)
-    assert slots.current() == slot
-    assert (slot.path / "openturret/firmware/data.bin").read_bytes() == bytes(100_000)
-
-
-def test_an_unchanged_image_is_not_unpacked_again(tmp_path: Path) -> None:
-    path, sha256 = stored(tmp_path, GOOD)
-    slots = SlotManager(tmp_path / "slots")
-    slots.install(path, version="0.1.0", sha256=sha256)
-    path.unlink()
-    assert slots.install(path, version="0.1.0", sha256=sha256) == slots.current()
-
-
-def test_a_new_image_replaces_the_old_as_a_whole(tmp_path: Path) -> None:
-    slots = SlotManager(tmp_path / "slots")
-    path, sha256 = stored(tmp_path, GOOD)
-    slots.install(path, version="0.1.0", sha256=sha256)
-    path, sha256 = stored(tmp_path, wheel({"openturret/firmware/new.py": b""}))
-    slot = slots.install(path, version="0.2.0+local", sha256=sha256)
-    assert [file.name for file in slot.path.rglob("*.*")] == ["new.py"]
-    assert len(list((tmp_path / "slots").iterdir())) == 2, "the link and one folder"
-    assert slots.current() == slot
-
-
-def test_what_an_interrupted_installation_left_is_no_obstacle(tmp_path: Path) -> None:
-    path, sha256 = stored(tmp_path, GOOD)
-    half = tmp_path / "slots" / f".a-0.1.0-{sha256}"
-    half.mkdir(parents=True)
-    (half / "half.py").write_text("x")
-    (tmp_path / "slots" / ".a").symlink_to("nowhere")
-    slot = SlotManager(tmp_path / "slots").install(path, version="0.1.0", sha256=sha256)
-    assert not (slot.path / "half.py").exists()
-
-
-def test_a_power_cut_at_any_step_leaves_the_old_or_the_new_firmware_whole(tmp_path: Path) -> None:
-    script = Path(__file__).with_name("power_cut.py")
-    command = [sys.executable, str(script), "slot", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert int(done.stdout) >= 10, "cuts"
-
-
-def test_a_wrong_hash_leaves_the_current_firmware(tmp_path: Path) -> None:
-    slots = SlotManager(tmp_path / "slots")
-    path, sha256 = stored(tmp_path, GOOD)
-    good = slots.install(path, version="0.1.0", sha256=sha256)
-    with pytest.raises(SlotError, match="is not"):
-        slots.install(path, version="0.2.0", sha256="0" * 64)
-    assert slots.current() == good
-
-
-@pytest.mark.parametrize("version", ["", "../up", "a/b", "x" * 65, "1-2", "1\n"])
-def test_a_version_that_is_no_version_is_refused(tmp_path: Path, version: str) -> None:
-    path, sha256 = stored(tmp_path, GOOD)
-    with pytest.raises(SlotError, match="not a version"):
-        SlotManager(tmp_path / "slots").install(path, version=version, sha256=sha256)
 
 
 @pytest.mark.parametrize(
@@ -182,3 +120,41 @@ def test_one_wrong_octet_anywhere_is_a_slot_error_or_unpacks(tmp_path: Path, mas
         target.mkdir()
         with suppress(SlotError):
             unpack(path, target)
+
+
+def test_another_image_than_the_promised_one_is_refused(tmp_path: Path) -> None:
+    path, sha256 = stored(tmp_path, GOOD)
+    check_hash(path, sha256)
+    with pytest.raises(SlotError, match="is not"):
+        check_hash(path, "0" * 64)
+
+
+def test_the_digest_tells_every_octet_and_every_name(tmp_path: Path) -> None:
+    folder = tmp_path / "slot"
+    (folder / "package").mkdir(parents=True)
+    (folder / "package" / "one.py").write_bytes(b"one")
+    (folder / "two.py").write_bytes(b"two")
+    digests = {content_digest(folder)}
+    (folder / "two.py").write_bytes(b"twp")
+    digests.add(content_digest(folder))
+    (folder / "two.py").rename(folder / "package" / "two.py")
+    digests.add(content_digest(folder))
+    (folder / "empty").mkdir()
+    digests.add(content_digest(folder))
+    assert len(digests) == 4
+
+
+def test_a_folder_with_a_link_or_a_device_in_it_is_not_sound(tmp_path: Path) -> None:
+    assert content_digest(tmp_path / "missing") == content_digest(tmp_path) != ""
+    (tmp_path / "link").symlink_to("/etc/hostname")
+    assert content_digest(tmp_path) == ""
+
+
+def test_what_is_compiled_runs_without_writing_anything(tmp_path: Path) -> None:
+    (tmp_path / "good.py").write_text("GOOD = True\n")
+    (tmp_path / "bad.py").write_text("no python\n")
+    compile_packages(tmp_path)
+    before = content_digest(tmp_path)
+    code = "import good, sys; sys.exit(not good.GOOD)"
+    subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": str(tmp_path)}, check=True)
+    assert content_digest(tmp_path) == before
