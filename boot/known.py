@@ -5,9 +5,10 @@ import logging
 from collections.abc import Sequence
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from ..hal.clock import Clock
+from ..hal.wire.json_lines import decode
 from .cache import read_bounded, write_atomically
 from .lease import Lease
 from .transport import Server
@@ -33,7 +34,7 @@ class KnownServers:
     def load(self, lease: Lease) -> tuple[Server, ...]:
         """Returns the servers, the good one first; empty when DHCP says something else by now."""
         try:
-            kept = json.loads(read_bounded(self._path, _MAX_BYTES) or b"{}")
+            kept: dict[str, Any] = decode(read_bounded(self._path, _MAX_BYTES) or b"{}")
             if kept.get("hints") != _hints(lease):
                 return ()
             found = kept["servers"][:MAX_KNOWN]
