@@ -49,8 +49,8 @@ MISTAKES = {
         "dns", "boot/wire/dns.py", r"if len\(data\) != 4:", "if False:", "AddressValueError"
     ),
     "a list where keys belong": Mistake(
-        "documents", "boot/document.py", r"if not isinstance\(value, dict\) or", "if value is None or",
-        "AttributeError|TypeError",
+        "documents", "boot/document.py", r"if not isinstance\(value, dict\) or",
+        "if value is None or", "AttributeError|TypeError",
     ),
     "a header cut off": Mistake(
         "frame", "boot/wire/netlink.py", r"or at \+ length > len\(data\)", "", "unpack_from"
@@ -88,13 +88,15 @@ MISTAKES = {
 }  # fmt: skip
 
 
-def fuzz(*words: str | Path, openturret: Path | None = None) -> subprocess.CompletedProcess[str]:
+def fuzz(
+    *words: str | Path, openturret: Path | None = None, **variables: str
+) -> subprocess.CompletedProcess[str]:
     paths = [str(openturret.parent)] if openturret else []
     paths += [path for path in [os.environ.get("PYTHONPATH")] if path]
     return subprocess.run(
         [sys.executable, "-m", "tests.fuzz.parsers", *words],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), **variables},
         capture_output=True,
         text=True,
         check=False,
@@ -140,6 +142,19 @@ def test_a_finding_is_replayed(tmp_path: Path) -> None:
 
 def test_every_target_has_a_mistake_to_find() -> None:
     assert {mistake.target for mistake in MISTAKES.values()} == set(TARGETS)
+
+
+@pytest.mark.parametrize(("ci", "code"), [("", 0), ("true", UNUSABLE)])
+def test_without_atheris_it_is_skipped_with_the_remedy_but_not_in_ci(
+    tmp_path: Path, ci: str, code: int
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import importlib.util as util\nfind = util.find_spec\n"
+        "util.find_spec = lambda name, *more: None if name == 'atheris' else find(name, *more)\n"
+    )
+    done = fuzz("ldap", openturret=tmp_path / "openturret", CI=ci)
+    assert done.returncode == code
+    assert "skipped: atheris is missing: pip install atheris" in done.stderr
 
 
 def test_help_and_list_explain_every_target() -> None:
