@@ -15,6 +15,7 @@ from pyftpdlib.authorizers import (  # type: ignore[import-untyped]
 )
 from pyftpdlib.filesystems import AbstractedFS  # type: ignore[import-untyped]
 from pyftpdlib.handlers import TLS_FTPHandler  # type: ignore[import-untyped]
+from pyftpdlib.ioloop import IOLoop  # type: ignore[import-untyped]
 from pyftpdlib.servers import FTPServer  # type: ignore[import-untyped]
 from sqlalchemy import Engine
 
@@ -53,7 +54,7 @@ def serve(
         banner = "TSS"
         auth_failed_timeout = 1
 
-    return FTPServer((address, port), Handler)
+    return FTPServer((address, port), Handler, ioloop=IOLoop())
 
 
 class _UnitHandler(TLS_FTPHandler):  # type: ignore[misc]

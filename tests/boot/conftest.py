@@ -5,6 +5,7 @@ not the ``bench`` fixture.  All of them run together in one ``pytest`` inside a 
 with all that fixtures can do, and each is reported here under its own name.
 """
 
+import asyncio
 import os
 import socket
 import ssl
@@ -15,14 +16,16 @@ import threading
 import warnings
 import xml.etree.ElementTree as ElementTree
 from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 from securesystemslib.signer import CryptoSigner
 from tuf.api.metadata import (
     Metadata,
@@ -35,9 +38,13 @@ from tuf.api.metadata import (
 )
 
 from openturret.boot.identity import Identity
+from openturret.boot.transport import Server
 from openturret.lab import namespace
 from openturret.lab.certificates import Authority
 from openturret.lab.errors import NamespaceError, ToolMissingError
+from openturret.lab.tss import Administration, https
+from openturret.lab.tss.database import open_database
+from openturret.lab.tss.enrolment import EnrolmentAuthority, Files
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # asyncore, in Python 3.11
@@ -45,6 +52,8 @@ with warnings.catch_warnings():
     from pyftpdlib.handlers import TLS_FTPHandler  # type: ignore[import-untyped]
     from pyftpdlib.ioloop import IOLoop  # type: ignore[import-untyped]
     from pyftpdlib.servers import FTPServer  # type: ignore[import-untyped]
+
+    from openturret.lab.tss import ftpes
 
 MAC = "02:54:50:00:00:01"
 PASSWORD = "a long secret"
@@ -301,6 +310,81 @@ def start_tss(tree: SignedTree, authority: Authority) -> Iterator[Callable[..., 
     yield start
     for tss in running:
         tss.close()
+
+
+class LabTss:
+    """A node of the bench's TSS, in threads: FTPES, HTTPS and enrolment over one administration."""
+
+    NAME = "tss1.turret.example"
+
+    def __init__(self, folder: Path, certificate: Path) -> None:
+        database, files = open_database(folder / "tss.db"), Files.below(folder)
+        self._ftpes = ftpes.serve(
+            address="127.0.0.1", port=0, tree=folder / "tree", certificate=certificate,
+            database=database, units=files.certificate,
+        )  # fmt: skip
+        self._loop = asyncio.new_event_loop()
+        self._stop = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._loop.run_forever),
+            threading.Thread(target=self._serve_ftpes),
+        ]
+        for thread in self._threads:
+            thread.start()
+        app = https.application(folder / "tree", database, EnrolmentAuthority(files, database))
+        tls = https.context(certificate, units=files.certificate)
+        self._runner = web.AppRunner(app)
+        self._do(self._start(tls))
+        self.server = Server(
+            self.NAME, IPv4Address("127.0.0.1"), self._ftpes.socket.getsockname()[1],
+            self._runner.addresses[0][1],
+        )  # fmt: skip
+
+    def close(self) -> None:
+        self._do(self._runner.cleanup())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+        self._loop.close()
+
+    def _serve_ftpes(self) -> None:
+        while not self._stop.is_set():
+            self._ftpes.serve_forever(timeout=0.05, blocking=False)
+        self._ftpes.close_all()
+
+    def _do(self, work: Coroutine[object, object, None]) -> None:
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
+
+    async def _start(self, tls: ssl.SSLContext) -> None:
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=tls).start()
+
+
+@pytest.fixture
+def tss(tmp_path: Path, identity: Identity) -> Administration:
+    """An administration that knows the unit, and its site's configuration."""
+    made = Administration(tmp_path / "administration")
+    made.add_unit(mac=identity.mac, serial=identity.serial, model=identity.model,
+                  password=identity.password)  # fmt: skip
+    made.set_configuration("default", {"application.config.version": 1})
+    made.publish()
+    return made
+
+
+@pytest.fixture
+def start_lab_tss(tss: Administration, authority: Authority) -> Iterator[Callable[..., LabTss]]:
+    """Starts nodes over the administration; by default with a good certificate for tss1."""
+    good = authority.issue("lab", [LabTss.NAME]).both
+    running: list[LabTss] = []
+
+    def start(certificate: Path = good, folder: Path = tss.folder) -> LabTss:
+        running.append(LabTss(folder, certificate))
+        return running[-1]
+
+    yield start
+    for node in running:
+        node.close()
 
 
 @pytest.fixture(scope="session", autouse=True)
