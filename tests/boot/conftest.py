@@ -323,6 +323,7 @@ class LabTss:
             address="127.0.0.1", port=0, tree=folder / "tree", certificate=certificate,
             database=database, units=files.certificate,
         )  # fmt: skip
+        self._ftpes.handler.auth_failed_timeout = 0
         self._loop = asyncio.new_event_loop()
         self._stop = threading.Event()
         self._threads = [
