@@ -222,6 +222,7 @@ class Connection:
             clock=around.clock,
             rng=around.rng,
             count=self._status.counter("dns"),
+            search=lease.search or (lease.domain,),
         )
 
 

@@ -175,7 +175,7 @@ class DnsClient:
                 self._remember_extra(answer)
                 return self._remember(name, kind, answer, ttl_s)
             if answer.target() == target:
-                raise UnknownNameError(f"{target} has no record of type {kind} in DNS", _REMEDY)
+                raise UnknownNameError(f"{target} has no record of type {kind} in DNS")
             target = answer.target()
         raise DnsError(f"{name} is an alias of an alias, more than {MAX_ALIASES} times", _REMEDY)
 
@@ -202,7 +202,9 @@ class DnsClient:
                 answer = await self._exchange(server, query)
             answer.target()
         except (TimeoutError, EOFError, OSError, WireError) as error:
-            failure = DnsError(f"DNS server {server}, {name}: {_reason(error)}", _REMEDY)
+            failure = DnsError(
+                f"DNS server {server}, {name}: {_reason(error)}", _REMEDY, server=str(server)
+            )
             logger.warning("%s", failure)
             raise failure from error
         self._note_answer(server, counted, attempt)
@@ -306,13 +308,18 @@ def _is_final(failure: BaseException) -> bool:
 
 def _usable(answer: Answer, server: IPv4Address) -> Answer:
     if answer.code == ResponseCode.NAME_ERROR:
-        raise UnknownNameError(f"DNS server {server}: {answer.name} does not exist", _REMEDY)
+        raise UnknownNameError(
+            f"DNS server {server}: {answer.name} does not exist", server=str(server)
+        )
     if answer.code != ResponseCode.NO_ERROR:
-        failure = DnsError(f"DNS server {server}: code {answer.code} for {answer.name}", _REMEDY)
+        message = f"DNS server {server}: code {answer.code} for {answer.name}"
+        failure = DnsError(message, _REMEDY, server=str(server))
         logger.warning("%s", failure)
         raise failure
     if answer.services() and not any(service.target for service in answer.services()):
-        raise UnknownNameError(f"DNS server {server}: {answer.name} is not offered", _REMEDY)
+        raise UnknownNameError(
+            f"DNS server {server}: {answer.name} is not offered", server=str(server)
+        )
     return answer
 
 

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
+from ..hal.wire.json_lines import decode
 from .cache import read_bounded, remove, write_atomically
 from .errors import DhcpError
 from .wire.dhcp import INFINITE_S, DhcpMessage, Option, Options, Route
@@ -21,6 +22,9 @@ MIN_LEASE_S: Final = 60
 
 TFTP_SUB_OPTION: Final = 1
 """Sub-option of options 43 and 125 that names the TFTP server (ours: OpenTurret)."""
+
+SITE_SUB_OPTION: Final = 2
+"""Sub-option of options 43 and 125 that names the site (ours: OpenTurret)."""
 
 ENTERPRISE: Final = 32_473
 """The enterprise of options 124 and 125: of RFC 5612, as OpenTurret has none of its own yet."""
@@ -45,6 +49,7 @@ class Lease:
         lease_s, renew_s, rebind_s: Its length, T1 and T2 (RFC 2131 §4.4.5).
         search: Search domains of option 119.
         tftp_servers: Names or addresses in the order 43, 125, 150, 66, next server.
+        site: Where the unit stands, sub-option 2 of option 43 or 125 (ours); may be empty.
         boot_file: Option 67 or the file field; may be empty.
         released: It was given back; its address is only a wish.
     """
@@ -64,6 +69,7 @@ class Lease:
     search: tuple[str, ...] = ()
     host_name: str = ""
     tftp_servers: tuple[str, ...] = ()
+    site: str = ""
     boot_file: str = ""
     released: bool = False
 
@@ -119,6 +125,7 @@ class Lease:
             search=_lenient(options.domain_search, ()),
             host_name=_lenient(lambda: options.text(Option.HOST_NAME), None) or "",
             tftp_servers=_tftp_servers(message),
+            site=_site(options),
             boot_file=_lenient(lambda: options.text(Option.BOOT_FILE), None) or message.file,
         )
 
@@ -140,6 +147,7 @@ class Lease:
             "search": list(self.search),
             "host_name": self.host_name,
             "tftp_servers": list(self.tftp_servers),
+            "site": self.site,
             "boot_file": self.boot_file,
             "released": self.released,
         }
@@ -149,9 +157,9 @@ class Lease:
         """Returns the lease in the bytes of a lease.json.
 
         Raises:
-            ValueError, TypeError, KeyError: The file is damaged.
+            ValueError, TypeError, KeyError, OverflowError: The file is damaged.
         """
-        values = json.loads(data)
+        values: dict[str, Any] = decode(data)
         return cls(
             address=IPv4Address(values["address"]),
             prefix=int(values["prefix"]),
@@ -168,6 +176,7 @@ class Lease:
             search=tuple(map(str, values["search"])),
             host_name=str(values["host_name"]),
             tftp_servers=tuple(map(str, values["tftp_servers"])),
+            site=str(values["site"]),
             boot_file=str(values["boot_file"]),
             released=bool(values["released"]),
         )
@@ -186,7 +195,7 @@ class LeaseStore:
             return None
         try:
             return Lease.from_json(data)
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, OverflowError):
             logger.warning("%s is damaged and is ignored", self._path.name)
             return None
 
@@ -254,11 +263,21 @@ def _tftp_servers(message: DhcpMessage) -> tuple[str, ...]:
 def _host(sub_options: Mapping[int, bytes]) -> str:
     """Reads an address in 4 bytes, as dnsmasq writes it, or a name in text."""
     value = sub_options.get(TFTP_SUB_OPTION, b"")
-    if len(value) == 4:
-        return str(IPv4Address(value))
+    return str(IPv4Address(value)) if len(value) == 4 else _text(value, "the TFTP server")
+
+
+def _site(options: Options) -> str:
+    vendor = _lenient(lambda: options.vendor_specific().get(SITE_SUB_OPTION), None)
+    named = vendor or _lenient(
+        lambda: options.vendor_identifying().get(ENTERPRISE, {}).get(SITE_SUB_OPTION), None
+    )
+    return _lenient(lambda: _text(named or b"", "the site"), "")
+
+
+def _text(value: bytes, what: str) -> str:
     text = value.rstrip(b"\0").decode("latin-1")
     if not all("!" <= character <= "~" for character in text):
-        raise OptionError("option 43 or 125: the TFTP server is not printable ASCII")
+        raise OptionError(f"option 43 or 125: {what} is not printable ASCII")
     return text
 
 

@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 
 from ..hal.clock import Clock
 from .cache import read_bounded, write_atomically
-from .dns import Resolver
+from .dns import Resolver, ServiceResolver
 from .document import MAX_BYTES, Document, parse_document
 from .enrol import Enrolment
 from .errors import (
@@ -100,7 +100,7 @@ class Provisioner:
             )
             return None
 
-    async def provision(self, lease: Lease, resolver: Resolver) -> Provision:
+    async def provision(self, lease: Lease, resolver: ServiceResolver) -> Provision:
         """Asks the network for everything and keeps it.
 
         Raises:

@@ -79,7 +79,10 @@ class TftpClient:
             TftpError: The server does not answer.
         """
         if not is_acceptable(file):
-            raise TftpRefusedError(f"{file!r} is not an acceptable file name", REMEDY)
+            raise TftpRefusedError(
+                f"{file!r} is not an acceptable file name",
+                "use letters, digits, '.', '_' and '-', and one folder at most (option 67)",
+            )
         try:
             async with asyncio.timeout(self._settings.deadline_s):
                 return await self._fetch(server, file, small=small)
@@ -88,9 +91,11 @@ class TftpClient:
                 f"TFTP server {server} is too slow: {file} did not come within "
                 f"{self._settings.deadline_s:g} s",
                 REMEDY,
+                server=str(server),
+                file=file,
             ) from error
         except OSError as error:
-            raise TftpError(f"TFTP server {server}: {error}", REMEDY) from error
+            raise TftpError(f"TFTP server {server}: {error}", server=str(server)) from error
 
     async def _fetch(self, server: IPv4Address, file: str, *, small: bool) -> bytes:
         """Asks as what is wanted suggests, and once more in plain RFC 1350 if options only harm."""

@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 
 TFTP_PORT: Final = 69
 REMEDY: Final = "check the TFTP server that DHCP names (options 43, 150, 66) and its files"
+_ABSENT = TftpRefusedError.usual_remedy
+_MISSING = (ErrorCode.FILE_NOT_FOUND, ErrorCode.ACCESS_VIOLATION)
 _BATTERED = "a firewall or tunnel between may drop what it sends: allow UDP, or blocks of 512 bytes"
 _MAX_DATAGRAM = 65_535
 _MAX_FOREIGN = 1000
@@ -151,10 +153,18 @@ class Transfer:
             self._due = self._sent_at + self._round_trip.wait_s
             self._on_time()
             return await self._done
+        except asyncio.CancelledError:
+            self._call_off()
+            raise
         finally:
             self._loop.remove_reader(self._udp)
             if self._timer is not None:
                 self._timer.cancel()
+
+    def _call_off(self) -> None:
+        """Spares the server its resends: nobody waits for the file any more."""
+        if self._locked:
+            self._tell(Failure(ErrorCode.UNDEFINED, "not needed any more"), self._target)
 
     def _guarded(self, work: Callable[[], None]) -> None:
         """Runs a callback; what it raises is the end of the transfer."""
@@ -162,7 +172,7 @@ class Transfer:
             work()
         except RejectedError as error:
             self._tell(Failure(error.code, str(error)), self._target)
-            self._fail(self._refused(str(error)))
+            self._fail(self._refused(str(error), REMEDY))
         except (TftpError, OSError, OptionsError, LongFileError) as error:
             self._fail(error)
 
@@ -215,7 +225,7 @@ class Transfer:
         reason = f"error {packet.code}: {packet.message or 'no reason given'}"
         if packet.code == ErrorCode.OPTION_REFUSED and self._request.options:
             raise OptionsError(f"TFTP server {self._server}: {reason}")
-        raise self._refused(reason)
+        raise self._refused(reason, _ABSENT if packet.code in _MISSING else REMEDY)
 
     def _act(self, outcome: Outcome) -> None:
         if outcome is Outcome.ACKNOWLEDGE:
@@ -274,7 +284,9 @@ class Transfer:
             return OptionsError(f"TFTP server {self._server} agrees to options, then is silent")
         words = "does not answer" if not self._locked else "has stopped answering"
         remedy = REMEDY if not self._locked else _BATTERED
-        return TftpError(f"TFTP server {self._server} {words} for {self._request.file}", remedy)
+        file = self._request.file
+        message = f"TFTP server {self._server} {words} for {file}"
+        return TftpError(message, remedy, server=self._server, file=file)
 
     def _is_ours(self, sender: tuple[str, int]) -> bool:
         """Locks on to the first port that answers; tells others off (RFC 1350 §4)."""
@@ -284,7 +296,7 @@ class Transfer:
             return True
         self._foreign += 1
         if self._foreign > _MAX_FOREIGN:
-            raise self._refused(f"more than {_MAX_FOREIGN} packets from strangers")
+            raise self._refused(f"more than {_MAX_FOREIGN} packets from strangers", REMEDY)
         self._tell(Failure(ErrorCode.UNKNOWN_TRANSFER_ID, "unknown transfer id"), sender)
         return False
 
@@ -316,10 +328,13 @@ class Transfer:
                 reported = True
                 if target == self._target:
                     where = f"TFTP server {self._server}, port {target[1]}"
-                    raise TftpError(f"{where}: {error.strerror}", REMEDY) from error
+                    message = f"{where}: {error.strerror}"
+                    raise TftpError(message, REMEDY, server=self._server) from error
         if not reported:
             raise error
 
-    def _refused(self, reason: str) -> TftpRefusedError:
+    def _refused(self, reason: str, remedy: str) -> TftpRefusedError:
         file = self._request.file
-        return TftpRefusedError(f"TFTP server {self._server}, {file}: {reason}", REMEDY)
+        return TftpRefusedError(
+            f"TFTP server {self._server}, {file}: {reason}", remedy, server=self._server, file=file
+        )

@@ -1,6 +1,7 @@
 """How files come from a TSS: the same tree over FTPES or HTTPS, one logged-in session at a time."""
 
 import contextlib
+import errno
 import os
 import re
 import select
@@ -191,6 +192,10 @@ def connected(connection: socket.socket) -> None:
     code = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     if code:
         raise OSError(code, os.strerror(code))
+    try:
+        connection.getpeername()
+    except OSError as error:
+        raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET)) from error
 
 
 def wait(events: Mapping[socket.socket, int], seconds: float) -> frozenset[socket.socket]:

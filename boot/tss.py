@@ -1,29 +1,35 @@
 """Where the TSS is: what TFTP hints, what was good last time, what DNS usually says."""
 
+import asyncio
 import json
 import logging
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from .cache import read_bounded, write_atomically
 from .dns import Resolver
 from .document import parse_document
-from .errors import BootError, DnsError, DocumentError, TftpError, TftpRefusedError
+from .errors import BootError, DnsError, DocumentError, TftpError
 from .lease import Lease
+from .race import race
 from .tftp import TftpClient, waterfall
 from .transfer import Settings
-from .transport import Server
 
 logger = logging.getLogger(__name__)
 
 SERVERS_KEY: Final = "tss.servers"
+SERVICE: Final = "_turret-tss._tcp"
+"""Asked for as SRV in the domain that DHCP names; its port is that of FTPES."""
 FALLBACK_NAMES: Final = ("tss1", "tss2", "tss")
 """Tried in the domain that DHCP names when nobody says where the TSS is."""
 
 MAX_SERVERS: Final = 8
 _MAX_HINT_BYTES: Final = 16_384
+_HEAD_START_S: Final = 1.0
+_SETTINGS = Settings(deadline_s=10.0, max_bytes=_MAX_HINT_BYTES)
 _REMEDY = f"put '{SERVERS_KEY}: [name]' into default.yaml on the TFTP server"
 
 
@@ -37,7 +43,7 @@ class HintStore:
         """Returns the names; empty when there are none."""
         try:
             names = json.loads(read_bounded(self._path, _MAX_HINT_BYTES) or b"[]")
-        except ValueError:
+        except (ValueError, RecursionError):
             return ()
         return tuple(str(name) for name in names) if isinstance(names, list) else ()
 
@@ -48,45 +54,110 @@ class HintStore:
 
 
 @dataclass(frozen=True, slots=True)
+class Hint:
+    """What a TFTP server said.
+
+    Attributes:
+        host: The server, as DHCP names it.
+        file: The file that named them.
+        names: Names of TSS servers.
+    """
+
+    host: str
+    file: str
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class TftpHints:
-    """Asks TFTP servers where the TSS is."""
+    """Asks TFTP servers where the TSS is.
+
+    All files of the waterfall are asked for at once, and each in the hope that it fits one
+    block: what a server knows takes one round trip.
+    """
 
     folder: str
     model: str
-    settings: Settings = field(default_factory=Settings)
+    settings: Settings = _SETTINGS
 
     async def ask(
-        self, lease: Lease, resolver: Resolver, count: Callable[[int], None]
-    ) -> tuple[str, ...]:
-        """Returns the names of TSS servers from the first file that has any.
+        self,
+        lease: Lease,
+        resolver: Resolver,
+        count: Callable[[int], None],
+        *,
+        without: Collection[str] = (),
+    ) -> Hint:
+        """Returns the first hint in the order in which DHCP names the servers.
+
+        Args:
+            lease: Names servers, boot file and site.
+            resolver: Finds the servers that are named.
+            count: Told of the round trips that had to be waited for.
+            without: Servers that are not asked again: what they said led nowhere.
 
         Raises:
             BootError: No server that DHCP names has a usable file.
         """
-        last: BootError = TftpError("DHCP names no TFTP server", "set option 43, 150 or 66")
-        client = TftpClient(self.settings, count)
-        for host in lease.tftp_servers[:MAX_SERVERS]:
-            try:
-                return await self._ask_server(client, host, lease.boot_file, resolver)
-            except (TftpError, DnsError, DocumentError) as error:
-                logger.warning("%s", error)
-                last = error
-        raise last
+        hosts = [host for host in lease.tftp_servers[:MAX_SERVERS] if host not in without]
+        if not hosts:
+            raise TftpError("DHCP names no TFTP server", "set option 43, 150 or 66")
+        site = lease.site or lease.domain
+        files = tuple(waterfall(lease.boot_file, self.folder, self.model, site))
+        asks = [partial(self._ask_server, host, files, resolver, count) for host in hosts]
+        return await race(asks, head_start_s=_HEAD_START_S, is_final=_is_unexpected)
 
     async def _ask_server(
-        self, client: TftpClient, host: str, boot_file: str, resolver: Resolver
-    ) -> tuple[str, ...]:
+        self, host: str, files: Sequence[str], resolver: Resolver, count: Callable[[int], None]
+    ) -> Hint:
+        """Returns the most specific hint of one server, however the other files fare.
+
+        Raises:
+            BootError: It has none.
+        """
         address = (await resolver.resolve(host))[0]
-        last: BootError = TftpError(f"TFTP server {host} has no hint", _REMEDY)
-        for file in waterfall(boot_file, self.folder, self.model):
-            try:
-                names = parse_hint(await client.fetch(address, file))
-            except (TftpRefusedError, DocumentError) as error:
-                last = error
-                continue
-            logger.info("%s from %s: %s", file, host, ", ".join(names))
-            return names
-        raise last
+        trips = [_Trips() for _ in files]
+        fetches = [
+            asyncio.ensure_future(TftpClient(self.settings, each).fetch(address, file, small=True))
+            for file, each in zip(files, trips, strict=True)
+        ]
+        try:
+            return await _most_specific(host, files, fetches)
+        finally:
+            count(max(each.total for each in trips))
+            for fetch in fetches:
+                fetch.cancel()
+            await asyncio.gather(*fetches, return_exceptions=True)
+
+
+@dataclass(slots=True)
+class _Trips:
+    """Counts the round trips of one file; files side by side are waited for together."""
+
+    total: int = 0
+
+    def __call__(self, number: int) -> None:
+        self.total += number
+
+
+async def _most_specific(
+    host: str, files: Sequence[str], fetches: Sequence[Awaitable[bytes]]
+) -> Hint:
+    failure: BootError = TftpError("it has no hint", _REMEDY, server=host)
+    for file, fetch in zip(files, fetches, strict=True):
+        try:
+            names = parse_hint(await fetch)
+        except (TftpError, DocumentError) as error:
+            failure = error.at(server=host, file=file)
+            logger.info("no hint: %s", failure)
+            continue
+        logger.info("%s from %s: %s", file, host, ", ".join(names))
+        return Hint(host, file, names)
+    raise failure
+
+
+def _is_unexpected(error: BaseException) -> bool:
+    return not isinstance(error, (TftpError, DnsError, DocumentError))
 
 
 def parse_hint(data: bytes) -> tuple[str, ...]:
@@ -99,22 +170,3 @@ def parse_hint(data: bytes) -> tuple[str, ...]:
     if not names:
         raise DocumentError(f"the hint has no {SERVERS_KEY}", _REMEDY)
     return names[:MAX_SERVERS]
-
-
-async def locate(names: Iterable[str], resolver: Resolver) -> tuple[Server, ...]:
-    """Returns the servers whose names resolve, in order.
-
-    Raises:
-        DnsError: None of them does.
-    """
-    servers: list[Server] = []
-    last = DnsError("nobody says where the TSS is", _REMEDY)
-    for name in names:
-        try:
-            servers += [Server(name, address) for address in await resolver.resolve(name)]
-        except DnsError as error:
-            logger.warning("%s", error)
-            last = error
-    if not servers:
-        raise last
-    return tuple(servers[:MAX_SERVERS])

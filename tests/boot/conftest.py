@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import web
 from securesystemslib.signer import CryptoSigner
 from tuf.api.metadata import (
     Metadata,
@@ -42,9 +41,7 @@ from openturret.boot.transport import Server
 from openturret.lab import namespace
 from openturret.lab.certificates import Authority
 from openturret.lab.errors import NamespaceError, ToolMissingError
-from openturret.lab.tss import Administration, https
-from openturret.lab.tss.database import open_database
-from openturret.lab.tss.enrolment import EnrolmentAuthority, Files
+from openturret.lab.tss import Administration
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # asyncore, in Python 3.11
@@ -54,6 +51,7 @@ with warnings.catch_warnings():
     from pyftpdlib.servers import FTPServer  # type: ignore[import-untyped]
 
     from openturret.lab.tss import ftpes
+    from openturret.lab.tss.node import Node
 
 MAC = "02:54:50:00:00:01"
 PASSWORD = "a long secret"
@@ -313,53 +311,33 @@ def start_tss(tree: SignedTree, authority: Authority) -> Iterator[Callable[..., 
 
 
 class LabTss:
-    """A node of the bench's TSS, in threads: FTPES, HTTPS and enrolment over one administration."""
+    """A node of the bench's TSS, in a thread: FTPES, HTTPS and enrolment of one administration."""
 
     NAME = "tss1.turret.example"
 
     def __init__(self, folder: Path, certificate: Path) -> None:
-        database, files = open_database(folder / "tss.db"), Files.below(folder)
-        self._ftpes = ftpes.serve(
-            address="127.0.0.1", port=0, tree=folder / "tree", certificate=certificate,
-            database=database, units=files.certificate,
-        )  # fmt: skip
-        self._ftpes.handler.auth_failed_timeout = 0
+        ports = _free_port(), _free_port()
+        self.server = Server(self.NAME, IPv4Address("127.0.0.1"), *ports)
+        self._node = Node("127.0.0.1", folder, certificate, ports=ports)
         self._loop = asyncio.new_event_loop()
-        self._stop = threading.Event()
-        self._threads = [
-            threading.Thread(target=self._loop.run_forever),
-            threading.Thread(target=self._serve_ftpes),
-        ]
-        for thread in self._threads:
-            thread.start()
-        app = https.application(folder / "tree", database, EnrolmentAuthority(files, database))
-        tls = https.context(certificate, units=files.certificate)
-        self._runner = web.AppRunner(app)
-        self._do(self._start(tls))
-        self.server = Server(
-            self.NAME, IPv4Address("127.0.0.1"), self._ftpes.socket.getsockname()[1],
-            self._runner.addresses[0][1],
-        )  # fmt: skip
+        self._thread = threading.Thread(target=self._loop.run_forever)
+        self._thread.start()
+        self._do(self._node.start())
 
     def close(self) -> None:
-        self._do(self._runner.cleanup())
+        self._do(self._node.close())
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
+        self._thread.join()
         self._loop.close()
-
-    def _serve_ftpes(self) -> None:
-        while not self._stop.is_set():
-            self._ftpes.serve_forever(timeout=0.05, blocking=False)
-        self._ftpes.close_all()
 
     def _do(self, work: Coroutine[object, object, None]) -> None:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
 
-    async def _start(self, tls: ssl.SSLContext) -> None:
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=tls).start()
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
 
 
 @pytest.fixture
@@ -374,10 +352,13 @@ def tss(tmp_path: Path, identity: Identity) -> Administration:
 
 
 @pytest.fixture
-def start_lab_tss(tss: Administration, authority: Authority) -> Iterator[Callable[..., LabTss]]:
+def start_lab_tss(
+    tss: Administration, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., LabTss]]:
     """Starts nodes over the administration; by default with a good certificate for tss1."""
     good = authority.issue("lab", [LabTss.NAME]).both
     running: list[LabTss] = []
+    monkeypatch.setattr(ftpes._UnitHandler, "auth_failed_timeout", 0)
 
     def start(certificate: Path = good, folder: Path = tss.folder) -> LabTss:
         running.append(LabTss(folder, certificate))

@@ -70,7 +70,22 @@ def test_option_43_may_hold_a_name() -> None:
 
 
 @pytest.mark.parametrize(
-    "option", [(43, b"\1\xff"), (43, b"\1\2\1\2"), (150, b"123"), (66, b"\x1b[2J"), (121, b"\x63")]
+    "option", [(43, b"\2\5paris"), (125, b"\0\0\x7e\xd9\7\2\5paris")], ids=["43", "125"]
+)
+def test_sub_option_2_names_the_site(option: tuple[int, bytes]) -> None:
+    assert granted(option).site == "paris"
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        (43, b"\2\5pa\nis"),
+        (43, b"\1\xff"),
+        (43, b"\1\2\1\2"),
+        (150, b"123"),
+        (66, b"\x1b[2J"),
+        (121, b"\x63"),
+    ],
 )
 def test_a_malformed_hint_costs_only_the_hint(option: tuple[int, bytes]) -> None:
     assert granted(option) == granted()

@@ -281,3 +281,146 @@ def test_the_waterfall_goes_from_specific_to_generic() -> None:
     assert list(waterfall("site.yaml", "02-54-50-00-00-01", "TouchPro")) == ["site.yaml", *rest]
     assert list(waterfall(mine, "02-54-50-00-00-01", "TouchPro")) == rest
     assert list(waterfall("../x", "02-54-50-00-00-01", "TouchPro")) == rest
+
+
+async def test_a_small_file_takes_one_round_trip() -> None:
+    async def plain(peer: Peer) -> None:
+        assert (await peer.request()).options == {}
+        await peer.send(Data(1, b"hint"))
+        assert await peer.receive() == Acknowledgement(1)
+
+    trips = Trips()
+    async with served_by(plain) as peer:
+        assert await client(peer, trips).fetch(HOST, FILE, small=True) == b"hint"
+    assert trips.total == 1
+
+
+async def test_a_file_that_turns_out_long_is_asked_for_again_with_options() -> None:
+    async def long(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(Data(1, bytes(512)))
+        assert isinstance(await peer.receive(), Failure), "the server need not go on"
+        assert (await peer.request()).options["windowsize"] == "64"
+        await peer.send(OptionAcknowledgement({"blksize": "1428"}))
+        await peer.receive()
+        await peer.send(Data(1, bytes(600)))
+
+    async with served_by(long) as peer:
+        assert await client(peer).fetch(HOST, FILE, small=True) == bytes(600)
+
+
+async def test_a_server_that_refuses_options_is_asked_without() -> None:
+    async def old(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(Failure(8, "no options here"))
+        assert (await peer.request()).options == {}
+        await peer.send(Data(1, b"hint"))
+
+    async with served_by(old) as peer:
+        assert await client(peer).fetch(HOST, FILE) == b"hint"
+
+
+async def test_large_blocks_that_never_arrive_are_asked_for_without_options() -> None:
+    async def behind_a_narrow_tunnel(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(OptionAcknowledgement({"blksize": "1428"}))
+        while (await peer.request()).options:
+            continue
+        await peer.send(Data(1, b"hint"))
+
+    async with served_by(behind_a_narrow_tunnel) as peer:
+        assert await client(peer).fetch(HOST, FILE) == b"hint"
+
+
+async def test_the_end_of_a_window_that_is_lost_is_asked_for() -> None:
+    async def lossy(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(OptionAcknowledgement({"blksize": "16", "windowsize": "4"}))
+        assert await peer.receive() == Acknowledgement(0)
+        for block in (1, 2, 3):
+            await peer.send(Data(block, bytes(16)))
+        assert await peer.receive() == Acknowledgement(3)
+        await peer.send(Data(4, b"end"))
+
+    async with served_by(lossy) as peer:
+        assert await client(peer).fetch(HOST, FILE) == bytes(48) + b"end"
+
+
+async def test_a_last_block_that_comes_again_later_is_acknowledged_again() -> None:
+    async def missed_it(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(Data(1, bytes(512)))
+        assert await peer.receive() == Acknowledgement(1)
+        again = asyncio.ensure_future(peer.receive())
+        while not again.done():  # until a round trip has passed
+            await peer.send(Data(1, bytes(512)))
+            await asyncio.sleep(0)
+        assert await again == Acknowledgement(1)
+        await peer.send(Data(2, b"end"))
+
+    async with served_by(missed_it) as peer:
+        data = await client(peer, timeout_s=5.0).fetch(HOST, FILE)
+    assert data == bytes(512) + b"end"
+
+
+async def test_a_closed_port_is_told_at_once() -> None:
+    async with served_by(lambda peer: asyncio.sleep(0)) as peer:
+        peer.listener.close()
+        with pytest.raises(TftpError, match="port 69: Connection refused"):
+            await TftpClient(Settings(timeout_s=60), Trips()).fetch(HOST, FILE)
+
+
+async def test_a_stranger_without_a_port_does_not_end_the_transfer() -> None:
+    async def with_a_ghost(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(Data(1, bytes(512)))
+        await peer.receive()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ghost:
+            ghost.sendto(b"\0\3\0\2forged", peer.client)
+        await peer.send(Data(2, b"end"))
+
+    async with served_by(with_a_ghost) as peer:
+        assert await client(peer, timeout_s=5.0).fetch(HOST, FILE) == bytes(512) + b"end"
+
+
+async def test_a_server_is_told_that_nobody_waits_any_more() -> None:
+    async def patient(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(Data(1, bytes(512)))
+        assert await peer.receive() == Acknowledgement(1)
+        fetching.cancel()
+        assert await peer.receive() == Failure(0, "not needed any more")
+
+    async with served_by(patient) as peer:
+        fetching = asyncio.ensure_future(client(peer, timeout_s=5.0).fetch(HOST, FILE))
+        with pytest.raises(asyncio.CancelledError):
+            await fetching
+
+
+async def test_a_window_that_mostly_gets_lost_is_halved_and_grows_again() -> None:
+    asked: list[int] = []
+
+    async def narrow(peer: Peer) -> None:
+        while True:
+            request = await peer.request()
+            window = int(request.options["windowsize"])
+            asked.append(window)
+            await peer.send(OptionAcknowledgement({"blksize": "8", "windowsize": str(window)}))
+            await peer.receive()
+            await send_narrowly(peer, window)
+
+    async def send_narrowly(peer: Peer, window: int) -> None:
+        behind, last = 0, 4 * window + 1
+        while behind < last:
+            for block in range(behind + 1, min(behind + window, last) + 1):
+                if block - behind <= 3 or block == behind + window:
+                    await peer.send(Data(block, bytes(8) if block < last else b""))
+            answer = await peer.receive()
+            assert isinstance(answer, Acknowledgement)
+            behind = answer.block
+
+    async with served_by(narrow) as peer:
+        fetching = client(peer, window=16, block_bytes=8)
+        for _ in range(4):
+            await fetching.fetch(HOST, FILE)
+    assert asked == [16, 8, 4, 8]
