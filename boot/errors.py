@@ -212,11 +212,14 @@ class EnrolmentRefusedError(EnrolmentError):
 class SlotError(BootError):
     """A firmware image cannot be installed, or no slot can be started."""
 
+    usual_remedy = "build the firmware again with: python -m build --wheel"
+
 
 class FirmwareRefusedError(SlotError):
     """The firmware is older than what is good, or was taken back before; nothing was changed."""
 
     code = "refused"
+    usual_remedy = "publish a firmware that is newer than this one"
 
 
 class HealthError(BootError):

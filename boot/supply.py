@@ -80,4 +80,4 @@ class Supply:
                 continue
             if found != provision:
                 return found
-        raise BootError("the back-off has ended")  # pragma: no cover - it has no end
+        raise BootError("the back-off has ended", "restart the unit")  # pragma: no cover - no end
