@@ -155,7 +155,7 @@ def measure(
     subjects: Sequence[str], scene: Scene, image: Path, runs: int
 ) -> dict[str, list[float]]:
     """Seconds of each run of each subject, in turns."""
-    taken: Times = {name: [] for name in subjects}
+    taken: dict[str, list[float]] = {name: [] for name in subjects}
     for number in range(runs):
         for name in subjects:
             scene.destination.unlink(missing_ok=True)
