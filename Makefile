@@ -13,7 +13,7 @@ help:
 	@echo "make test       every test, types, lint, the engine under sanitizers"
 	@echo "make quick      the tests that take less than a minute in all"
 	@echo "make kernel-test  the drivers of devices under Debian's own kernel, in a QEMU guest"
-	@echo "make fuzz       looks for inputs that break the engine: SECONDS=60 for each target"
+	@echo "make fuzz       looks for inputs that break the engine or a parser: SECONDS=60 for each"
 	@echo "make bench      every measurement, written to docs/performance.md (about 20 minutes)"
 	@echo "make peers      what the measurements are compared with, made ready (PJMEDIA, rtpengine)"
 	@echo "make centres    the data centres alone, until Ctrl-C"
@@ -61,6 +61,8 @@ kernel-test: kernel-setup
 
 fuzz: setup
 	@.venv/bin/python tests/fuzz/run.py --seconds $(SECONDS)
+	@.venv/bin/python -m pip install --quiet --group fuzz
+	@.venv/bin/python -m tests.fuzz.parsers --seconds $(SECONDS)
 
 bench: setup
 	@.venv/bin/python -m pip install --quiet --group measure
