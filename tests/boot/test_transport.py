@@ -110,11 +110,18 @@ def test_a_start_is_left_out_wherever_it_is_cut(pieces: list[bytes], size: int) 
     assert b"".join(without_start(chunks(), size)) == b"".join(pieces)[size:]
 
 
+def tls_error(kind: type[ssl.SSLError], reason: str) -> ssl.SSLError:
+    """As the library makes them."""
+    error = kind(1, reason)
+    error.reason, error.verify_message = reason, reason  # type: ignore[attr-defined]
+    return error
+
+
 @pytest.mark.parametrize(
     ("error", "kind", "words"),
     [
-        (ssl.SSLCertVerificationError(1, "x"), UntrustedServerError, "does not verify"),
-        (ssl.SSLError(1, "x"), TransportError, "tls failed"),
+        (tls_error(ssl.SSLCertVerificationError, "expired"), UntrustedServerError, "expired"),
+        (tls_error(ssl.SSLError, "WRONG_VERSION_NUMBER"), TransportError, "wrong version number"),
         (ConnectionRefusedError(111, "Connection refused"), TransportError, "Connection refused"),
         (TimeoutError("the server takes too long"), TransportError, "takes too long"),
         (EOFError(), TransportError, "EOFError"),
