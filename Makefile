@@ -18,7 +18,7 @@ help:
 	@echo "make peers      what the measurements are compared with, made ready (PJMEDIA, rtpengine)"
 	@echo "make centres    the data centres alone, until Ctrl-C"
 	@echo "make setup      only what the others do first"
-	@echo "make docs       what is generated from the code: docs/ports.md, docs/keys.md, the engine's stub"
+	@echo "make docs       what is generated from the code: docs/ports.md, docs/keys.md, docs/errors.md, the engine's stub"
 	@echo "make clean      takes everything back but the cache"
 
 python:
@@ -73,6 +73,7 @@ peers: setup
 
 docs: setup
 	@.venv/bin/python -m openturret.firmware.config.docs
+	@PYTHONPATH=.pkg .venv/bin/python -m openturret.boot.docs
 	@PYTHONPATH=.pkg .venv/bin/python -m openturret.hal.board_schema
 	@.venv/bin/python -m openturret.drivers.devices_page
 	@PYTHONPATH=.pkg .venv/bin/python -m openturret.c_ext.engine_stub
