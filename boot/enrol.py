@@ -19,13 +19,7 @@ from ..hal.backoff import Waits
 from ..hal.clock import Clock
 from .cache import read_bounded, write_atomically
 from .certificate import KeyRequest, Validity, check_issued, kept_validity
-from .errors import (
-    BootError,
-    EnrolmentError,
-    EnrolmentRefusedError,
-    IdentityError,
-    TransportError,
-)
+from .errors import BootError, EnrolmentError, IdentityError, TransportError
 from .est import EstClient, EstTiming
 from .floor import ClockFloor
 from .identity import Identity
@@ -204,13 +198,16 @@ class Enroller:
         raise last
 
     def _at(self, server: Server) -> Validity:
-        """Renews what counts; a certificate that the server does not accept is replaced."""
-        if self._enrolment.validity() is None:
-            return self._enrolment.enrol(server)
-        try:
-            return self._enrolment.renew(server)
-        except EnrolmentRefusedError:
-            return self._enrolment.enrol(server)
+        """Renews what counts; the account helps where the certificate does not.
+
+        Some servers only hang up on a certificate that they do not know.
+        """
+        if self._enrolment.validity() is not None:
+            try:
+                return self._enrolment.renew(server)
+            except EnrolmentError as error:
+                logger.info("%s", error)
+        return self._enrolment.enrol(server)
 
     def _tell(self, error: BootError | OSError) -> None:
         medium = "free or replace the medium of the state folder"

@@ -13,6 +13,7 @@ import ssl
 from dataclasses import dataclass
 from typing import Final, NoReturn
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import pkcs7
 from cryptography.x509 import Certificate
 
@@ -185,7 +186,7 @@ def parse_certificates(body: bytes) -> list[Certificate]:
     try:
         der = base64.b64decode(b"".join(body.split()), validate=True)
         return list(pkcs7.load_der_pkcs7_certificates(der))
-    except (ValueError, binascii.Error) as error:
+    except (ValueError, binascii.Error, UnsupportedAlgorithm) as error:
         raise EnrolmentError(f"not certificates in PKCS#7: {error}", _CONTENT_REMEDY) from error
 
 

@@ -57,6 +57,7 @@ class Visit:
         order: Sequence[str] = DEFAULT_ORDER,
         count: Callable[[int], None],
         trouble: Callable[[TransportError], None],
+        openers: Mapping[str, Opener] = OPENERS,
     ) -> None:
         """Prepares a visit; nothing is opened yet.
 
@@ -67,6 +68,7 @@ class Visit:
             order: The transports that may be used, the first one first.
             count: Is told the round trips that had to be waited for.
             trouble: Is told what went wrong with a transport although another one may do.
+            openers: How each transport is opened.
         """
         self.server = server
         self.way = ""
@@ -75,6 +77,7 @@ class Visit:
         self._order = tuple(order)
         self._count = _Counter(count)
         self._trouble = trouble
+        self._openers = openers
         self._foreseen: tuple[str, ...] = ()
         self._sessions: dict[str, Session] = {}
         self._opening: dict[str, _Opening] = {}
@@ -84,11 +87,6 @@ class Visit:
     def left(self) -> tuple[str, ...]:
         """The transports that neither failed nor brought the metadata, in order."""
         return tuple(name for name in self._order if name not in {*self._failures, self.way})
-
-    @property
-    def ways(self) -> tuple[str, ...]:
-        """The transports that are open, in order."""
-        return tuple(name for name in self._order if name in self._sessions)
 
     def open(self, foreseen: Sequence[str], *, prepare: bool) -> None:
         """Opens the transport that metadata comes over.
@@ -179,7 +177,7 @@ class Visit:
         return self._sessions[name]
 
     def _open(self, name: str, count: Callable[[int], None]) -> Session:
-        opener, foreseen = OPENERS[name], self._foreseen
+        opener, foreseen = self._openers[name], self._foreseen
         return opener(self.server, self._account, self._terms, count=count, foreseen=foreseen)
 
     def _lose(self, name: str, error: TransportError, *, for_good: bool = True) -> None:

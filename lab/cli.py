@@ -78,6 +78,14 @@ _COMMANDS: Final = (
         "turret bundle init ./site",
     ),
     Command(
+        "tss",
+        "openturret.lab.workbench.cli",
+        "main",
+        "bench",
+        "a TSS on an engineer's desk: DHCP, TFTP, FTPES, HTTPS and syslog from a folder",
+        "turret tss serve ./site --interface eth0",
+    ),
+    Command(
         "boot",
         "openturret.boot.cli",
         "main",

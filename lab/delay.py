@@ -201,10 +201,10 @@ def delayed_link(
         ToolMissingError: a program or the C compiler is not installed.
     """
     limits = limits or Limits()
-    with _namespace() as pid:
+    with own_namespace() as pid:
         _ip(*_cable("near0", "near1", limits), *_cable("far0", "far1", limits))
         for name in ("near0", "far0"):
-            _switch_offloads_off(name)
+            switch_offloads_off(name)
         _ip(f"link set far0 netns {pid}")
         link = DelayedLink(pid)
         relay = Relay("near1", "far1", there, back, seed=seed, limits=limits)
@@ -221,7 +221,7 @@ def delayed_link(
 
 
 @contextlib.contextmanager
-def _namespace() -> Iterator[int]:
+def own_namespace() -> Iterator[int]:
     """A network namespace that ends with its process, and this with its standard input."""
     command = [str(tool("unshare").path), "--net", "--", "cat"]
     with subprocess.Popen(
@@ -265,7 +265,8 @@ def _ip(*commands: str, link: DelayedLink | None = None) -> None:
         raise NetworkError(f"ip: {done.stderr.strip()}")
 
 
-def _switch_offloads_off(interface: str) -> None:
+def switch_offloads_off(interface: str) -> None:
+    """Make an interface of this namespace send every frame as a wire would carry it."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         for offload in _OFFLOADS:
             value = ctypes.create_string_buffer(struct.pack("II", offload, 0))

@@ -12,6 +12,8 @@ from typing import Final
 
 from ..errors import LabError
 from ..tss.content import Change
+from ..tss.keys import ROLES
+from ..tss.record import EnrolledUnit
 from . import manufacture
 from .errors import BundleError, UnitListError
 from .export import export
@@ -123,12 +125,22 @@ def _made(
 
 def _factory(options: argparse.Namespace) -> Answer:
     publisher = Publisher(SiteFolder(options.site))
-    mac = NamePlate.of(options.mac, "", "", "").mac
-    known = next((unit for unit in publisher.units() if unit.mac == mac), None)
-    if known is None:
-        raise UnitListError(f"{mac} was not added: `turret bundle add-unit` adds it")
-    plate = NamePlate.of(mac, known.serial, known.model, options.board)
+    known = _known(publisher, options.mac)
+    plate = NamePlate.of(known.mac, known.serial, known.model, options.board)
     return _made(options, [plate], [manufacture.remake(publisher, plate)])
+
+
+def _known(publisher: Publisher, mac: str) -> EnrolledUnit:
+    """A unit that was added.
+
+    Raises:
+        UnitListError: it was not.
+    """
+    plain = NamePlate.of(mac, "", "", "").mac
+    for unit in publisher.units():
+        if unit.mac == plain:
+            return unit
+    raise UnitListError(f"{plain} was not added: `turret bundle add-unit` adds it")
 
 
 def _check(options: argparse.Namespace) -> Answer:
@@ -189,6 +201,28 @@ def _verdict(outcome: Outcome, options: argparse.Namespace) -> str:
     return f"nothing has changed; version {outcome.version} stays"
 
 
+def _revoke(options: argparse.Namespace) -> Answer:
+    publisher = Publisher(SiteFolder(options.site))
+    mac = _known(publisher, options.mac).mac
+    publisher.tss.revoke_unit(mac)
+    _sayer(options)(
+        f"{mac} is shut out: password and certificates count no more. It keeps what it has; "
+        f"`turret bundle factory` lets it in again with a new password"
+    )
+    return {"revoked": mac}
+
+
+def _rotate_root(options: argparse.Namespace) -> Answer:
+    publisher = Publisher(SiteFolder(options.site))
+    roles = options.role or []
+    version = publisher.rotate_root(*roles)
+    _sayer(options)(
+        f"root {version} is published: {', '.join(roles) or 'every role'} has new keys. "
+        "Units follow by themselves; factory folders that were not copied yet stay good"
+    )
+    return {"root": version}
+
+
 def _show(options: argparse.Namespace) -> Answer:
     publisher = Publisher(SiteFolder(options.site))
     units, publication = publisher.units(), publisher.publication()
@@ -199,9 +233,10 @@ def _show(options: argparse.Namespace) -> Answer:
         until = publication.expires
         say(f"version {publication.version}, good until {until:%Y-%m-%d %H:%M} UTC")
     for unit in units:
-        say(f"{unit.mac}  {unit.model:<10} {unit.serial}")
-    say(f"{_counted(len(units), 'unit')} may fetch")
+        say(f"{unit.mac}  {unit.model:<10} {unit.serial}{'  revoked' if unit.revoked else ''}")
+    say(f"{_counted(sum(not unit.revoked for unit in units), 'unit')} may fetch")
     return {
+        "root": publisher.tss.root_version,
         "version": publication.version if publication else None,
         "expires": publication.expires.isoformat() if publication else None,
         "units": [asdict(unit) for unit in units],
@@ -272,8 +307,18 @@ def _unit_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--list", type=Path, help="many units: CSV of mac,serial,model,board")
 
 
-def _factory_arguments(command: argparse.ArgumentParser) -> None:
+def _mac_argument(command: argparse.ArgumentParser) -> None:
     command.add_argument("mac", help="of a unit that was added")
+
+
+def _rotation_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--role", action="append", choices=ROLES, help="whose keys; all when none is given"
+    )
+
+
+def _factory_arguments(command: argparse.ArgumentParser) -> None:
+    _mac_argument(command)
     _board_argument(command)
 
 
@@ -337,6 +382,17 @@ _COMMANDS: Final = (
         "check, sign and publish\n\n"
         "Nothing is published when anything is wrong. Units that have the old tree lose nothing.",
         "turret bundle publish ./site --pack",
+    ),
+    (
+        "revoke", _revoke, _mac_argument,
+        "shut a unit out at once\n\nNothing has to be published for it.",
+        "turret bundle revoke ./site 02:54:50:00:00:01",
+    ),
+    (
+        "rotate-root", _rotate_root, _rotation_arguments,
+        "give roles new keys, because one is lost or stolen, or is old\n\n"
+        "Everything is signed anew; units in the field notice nothing.",
+        "turret bundle rotate-root ./site --role timestamp",
     ),
     (
         "show", _show, _nothing,

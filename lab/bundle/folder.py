@@ -29,11 +29,13 @@ application.unit.model: TouchPro
 
 # Who checks passwords.
 # application.directory.servers: [ldaps://ldap.example.com:636]
-# application.directory.user.dn: uid={user},ou=people,dc=example,dc=com
+# application.directory.user.dn: uid={{user}},ou=people,dc=example,dc=com
 
 # Where a unit sends its log; `turret tss serve` shows what comes to it.
-# application.syslog.server: 192.0.2.10:514
+{syslog}
 """
+
+_NO_SYSLOG: Final = "# application.syslog.server: 192.0.2.10:514"
 
 PROFILE_EXAMPLE: Final = """\
 # Copy to <user>.yaml: what follows this user to every unit.
@@ -104,8 +106,12 @@ class SiteFolder:
         return self
 
 
-def create(root: Path) -> tuple[Path, ...]:
+def create(root: Path, syslog: str = "") -> tuple[Path, ...]:
     """Make a site; what is there already stays as it is.
+
+    Args:
+        root: the folder.
+        syslog: address and port that units send their log to; nowhere by default.
 
     Returns:
         The files that were written.
@@ -115,8 +121,9 @@ def create(root: Path) -> tuple[Path, ...]:
         folder.mkdir(parents=True, exist_ok=True)
     for folder in (site.factory, site.tss):
         folder.mkdir(mode=0o700, exist_ok=True)
+    line = f"application.syslog.server: {syslog}" if syslog else _NO_SYSLOG
     files = {
-        site.default: DEFAULT_YAML,
+        site.default: DEFAULT_YAML.format(syslog=line),
         site.profiles / "example.yaml.txt": PROFILE_EXAMPLE,
         root / ".gitignore": IGNORED,
     }

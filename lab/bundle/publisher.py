@@ -142,6 +142,19 @@ class Publisher:
             published=needed and not dry_run,
         )
 
+    def rotate_root(self, *roles: str) -> int:
+        """Give roles new keys and sign everything anew; see `Administration.rotate_root`.
+
+        Returns:
+            The version of the new root.
+
+        Raises:
+            PublishError: too few of the root's keys are here.
+            BundleError: a publication is under way.
+        """
+        with self._alone():
+            return self.tss.rotate_root(*roles)
+
     def _sign(self, content: Content) -> None:
         """Publish; what is cut short is due until it was done to its end."""
         self._due.touch()

@@ -6,10 +6,11 @@ is enough. It reads the whole tree but the folders of other units.
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from pathlib import PurePosixPath
 
-from aiohttp import BasicAuth, web
+from aiohttp import web
 from sqlalchemy import Engine
 
 from .database import certificate_holder
@@ -55,10 +56,22 @@ def by_password(
         web.HTTPUnauthorized: there is no such account, or this is not enough.
     """
     try:
-        credentials = BasicAuth.decode(request.headers.get("Authorization", ""))
+        login, password = _credentials(request.headers.get("Authorization", ""))
     except ValueError as error:
         raise web.HTTPUnauthorized(headers=_REALM) from error
-    if not check(database, credentials.login, credentials.password):
+    if not check(database, login, password):
         raise web.HTTPUnauthorized(headers=_REALM)
-    mac: str = credentials.login.replace("-", ":")
-    return mac
+    return login.replace("-", ":")
+
+
+def _credentials(header: str) -> tuple[str, str]:
+    """User name and password (RFC 7617 section 2).
+
+    Raises:
+        ValueError: the header is none of basic authentication.
+    """
+    scheme, _, token = header.partition(" ")
+    login, colon, password = base64.b64decode(token, validate=True).decode().partition(":")
+    if scheme.lower() != "basic" or not colon:
+        raise ValueError("not basic authentication")
+    return login, password

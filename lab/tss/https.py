@@ -10,6 +10,7 @@ import ssl
 from pathlib import Path
 
 from aiohttp import web
+from aiohttp.abc import AbstractAccessLogger
 from aiohttp.typedefs import Handler, Middleware
 from sqlalchemy import Engine
 
@@ -17,6 +18,10 @@ from .access import by_certificate, by_password, may_read
 from .database import unit_may_fetch
 from .enrolment import EnrolmentAuthority
 from .est import MAX_REQUEST_BYTES, PREFIX, EstServer
+from .request import Request, Tell
+
+_UNIT = web.RequestKey("unit", str)
+"""Who a request was let in as: the MAC."""
 
 
 def application(tree: Path, database: Engine, authority: EnrolmentAuthority) -> web.Application:
@@ -44,6 +49,36 @@ def context(certificate: Path, *, units: Path) -> ssl.SSLContext:
     return made
 
 
+def teller(tell: Tell) -> type[AbstractAccessLogger]:
+    """What tells of every answered request.
+
+    Args:
+        tell: told it.
+    """
+
+    class Teller(AbstractAccessLogger):
+        """Called by aiohttp once an answer is sent."""
+
+        @property
+        def enabled(self) -> bool:
+            """Whether anything is to be told; never asks the log's level."""
+            return True
+
+        def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
+            """Tells of one request; what nobody logged in for has no unit."""
+            good = response.status in (200, 206, 304)
+            tell(
+                Request(
+                    "https", request.remote or "", request.get(_UNIT, ""),
+                    request.path.lstrip("/"),
+                    "ok" if good else f"{response.status} {response.reason}".lower(),
+                    response.body_length if good else 0,
+                )
+            )  # fmt: skip
+
+    return Teller
+
+
 async def _health(_request: web.Request) -> web.Response:
     return web.json_response({"status": "ok"})
 
@@ -54,6 +89,7 @@ def _guard(database: Engine) -> Middleware:
         if request.path == "/health" or request.path.startswith(f"{PREFIX}/"):
             return await handler(request)
         mac = by_certificate(request, database) or by_password(request, database, unit_may_fetch)
+        request[_UNIT] = mac
         if not may_read(mac, request.path.lstrip("/")):
             raise web.HTTPNotFound
         return await handler(request)

@@ -21,11 +21,13 @@ class EnrolledUnit:
         mac: small letters with colons.
         serial: its serial number.
         model: such as ``TouchPro``.
+        revoked: whether it is shut out.
     """
 
     mac: str
     serial: str
     model: str
+    revoked: bool = False
 
     @property
     def folder(self) -> str:
@@ -49,7 +51,7 @@ class Publication:
 def units(session: Session) -> list[EnrolledUnit]:
     """Every unit, by MAC."""
     rows = session.scalars(select(UnitRow).order_by(UnitRow.mac))
-    return [EnrolledUnit(row.mac, row.serial, row.model) for row in rows]
+    return [EnrolledUnit(row.mac, row.serial, row.model, row.revoked) for row in rows]
 
 
 def publication(metadata: Path) -> Publication | None:

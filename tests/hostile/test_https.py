@@ -29,6 +29,8 @@ from openturret.boot.tls import client_context
 from openturret.boot.transport import Account, Patience, Server, Terms
 from openturret.lab.certificates import Authority
 
+pytestmark = pytest.mark.slow
+
 NAME = "tss1.turret.example"
 HOST = "127.0.0.1"
 CONTENT = bytes(range(256)) * 200

@@ -115,3 +115,21 @@ def test_a_tree_can_be_copied_to_a_tss(
     assert main(["publish", site, "--to", str(tmp_path / "web")]) == 0
     assert (tmp_path / "web/metadata/timestamp.json").exists()
     assert "copied to" in capsys.readouterr().out
+
+
+def test_a_unit_is_revoked_and_let_in_again(site: str, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["add-unit", site, MAC])
+    assert main(["revoke", site, MAC.replace(":", "-")]) == 0
+    assert machine(capsys, "show", site)["units"][0]["revoked"] is True  # type: ignore[index]
+    assert main(["factory", site, MAC]) == 0
+    assert machine(capsys, "show", site)["units"][0]["revoked"] is False  # type: ignore[index]
+
+
+def test_keys_are_rotated_and_units_with_the_old_root_follow(
+    site: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["publish", site])
+    assert machine(capsys, "rotate-root", site)["root"] == 2
+    assert machine(capsys, "rotate-root", site, "--role", "timestamp")["root"] == 3
+    assert machine(capsys, "publish", site)["published"] is False
+    assert machine(capsys, "show", site)["root"] == 3

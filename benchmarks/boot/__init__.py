@@ -1,0 +1,1 @@
+"""What a boot costs: each exchange beside its peers, a whole power-on, and a storm of units."""

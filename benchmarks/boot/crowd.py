@@ -1,0 +1,298 @@
+"""Many units in one process: each plays the boot's exchanges with the boot's own client classes.
+
+What differs from as many real units is told here, because figures without it would mislead:
+all of them share one interface (each has a MAC of its own there) and, for TFTP and the TSS, one
+address and one machine's processors; nothing is unpacked and nothing is started.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+import shutil
+import socket
+import statistics
+import time
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Final
+
+from openturret.boot.binding import DhcpState, Situation, Timing
+from openturret.boot.carrier import Carrier
+from openturret.boot.dhcp import DhcpClient
+from openturret.boot.dhcp_messages import Requester
+from openturret.boot.errors import BootError
+from openturret.boot.lease import Lease
+from openturret.boot.link import ArpPort, BroadcastPort, MessagePort
+from openturret.boot.tftp import Settings, TftpClient
+from openturret.boot.tls import client_context
+from openturret.boot.transport import Account, Server, Terms
+from openturret.boot.trust import TrustStore
+from openturret.boot.tss import parse_hint
+from openturret.boot.visit import Visit
+from openturret.hal.backoff import Backoff
+from openturret.hal.clock import SystemClock
+
+STAGES: Final = ("dhcp", "tftp", "tss")
+_SOL_PACKET, _IGNORE_OUTGOING = 263, 23
+_ETH_P_IP: Final = 0x0800
+_FRAME_BYTES: Final = 2048
+_CHADDR: Final = 14 + 20 + 8 + 28
+"""Where the client's MAC is in a DHCP frame: after Ethernet, IP and UDP headers (RFC 2131 §2)."""
+
+CONFIGURATION: Final = "sites/default/config.yaml"
+MANIFEST: Final = "firmware/touchpro/manifest.yaml"
+
+
+class Hub:
+    """Joins the DHCP ports of a crowd to one interface.
+
+    A port is a Unix socket that carries frames, as an AF_PACKET socket does. Ten thousand
+    packet sockets would each be handed every frame of the interface.
+    """
+
+    def __init__(self, interface: str) -> None:
+        self._link = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK)
+        self._link.setsockopt(_SOL_PACKET, _IGNORE_OUTGOING, 1)
+        self._link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 24)
+        self._link.bind((interface, _ETH_P_IP))
+        self._hub = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        self._name = f"\0crowd-{os.getpid()}"
+        self._hub.bind(self._name)
+
+    def start(self) -> None:
+        """Carry frames from now on."""
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self._link, self._take_in)
+        loop.add_reader(self._hub, self._send_out)
+
+    def close(self) -> None:
+        """Carry nothing any more."""
+        for each in (self._link, self._hub):
+            asyncio.get_running_loop().remove_reader(each)
+            each.close()
+
+    def open(self, name: bytes) -> socket.socket:
+        """A port; DHCP messages for the MAC that it is named after come to it."""
+        port = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        try:
+            port.bind(self._address(name))
+            port.connect(self._name)
+        except OSError:
+            port.close()
+            raise
+        return port
+
+    def _address(self, name: bytes) -> str:
+        return f"{self._name}-{name.hex()}"
+
+    def _take_in(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while frame := self._link.recv(_FRAME_BYTES):
+                mac = frame[_CHADDR : _CHADDR + 6]
+                with contextlib.suppress(OSError):  # nobody waits for it, or its queue is full
+                    self._hub.sendto(frame, self._address(mac))
+
+    def _send_out(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while frame := self._hub.recv(_FRAME_BYTES):
+                self._link.send(frame)
+
+
+@dataclass(frozen=True, slots=True)
+class CrowdPorts:
+    """What one unit of a crowd talks DHCP through."""
+
+    hub: Hub
+    mac: bytes
+
+    def broadcast(self) -> BroadcastPort:
+        """The port of a unit without an address."""
+        return BroadcastPort(self.hub.open(self.mac), self.mac)
+
+    def arp(self, address: IPv4Address) -> ArpPort:
+        """A port whose probes go out; nobody in a crowd claims another one's address."""
+        return ArpPort(self.hub.open(b"arp" + self.mac), self.mac, address)
+
+    def unicast(self, server: IPv4Address) -> MessagePort:
+        """Nobody in a crowd stays long enough to renew."""
+        raise NotImplementedError
+
+    def carrier(self) -> Carrier:
+        """Nobody in a crowd pulls a cable."""
+        raise NotImplementedError
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a crowd went through.
+
+    Attributes:
+        seconds: of each unit that came to the end of a stage, by stage and ``all``.
+        resends: what had to be asked again, by stage.
+        failures: units that were not done in time.
+    """
+
+    seconds: dict[str, list[float]] = field(
+        default_factory=lambda: {name: [] for name in (*STAGES, "all")}
+    )
+    resends: dict[str, int] = field(default_factory=lambda: dict.fromkeys(STAGES, 0))
+    failures: int = 0
+
+    @contextlib.asynccontextmanager
+    async def timed(self, stage: str) -> AsyncIterator[None]:
+        """Times a stage that comes to its end."""
+        began = time.monotonic()
+        yield
+        self.seconds[stage].append(time.monotonic() - began)
+
+
+@dataclass(frozen=True, slots=True)
+class _Listener:
+    """Counts what a DHCP client has to ask again."""
+
+    tally: Tally
+
+    def count(self, _round_trips: int, /) -> None:
+        """Is not asked about."""
+
+    def enter(self, _state: DhcpState, _address: IPv4Address | None, _detail: str = "") -> None:
+        """Is not asked about."""
+
+    def trouble(self, _error: BootError, _detail: str) -> None:
+        """One more."""
+        self.tally.resends["dhcp"] += 1
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """Where a crowd boots.
+
+    Attributes:
+        interface: which they share.
+        folder: for what each of them keeps; emptied as they are done.
+        factory: a factory folder with CA and root of trust.
+        password: of all of them.
+        image: whether they fetch the firmware too.
+        at_a_time: how many may be at the TSS together: each takes a thread here.
+        limit_s: how long a unit may take.
+    """
+
+    interface: str
+    folder: Path
+    factory: Path
+    password: str
+    image: bool
+    at_a_time: int
+    limit_s: float
+
+
+class Crowd:
+    """Units that are powered on together."""
+
+    def __init__(self, scene: Scene, macs: list[bytes], seed: int = 1) -> None:
+        self._scene = scene
+        self._macs = macs
+        self._clock = SystemClock()
+        self._rng = random.Random(seed)
+        self._tally = Tally()
+        self._hub = Hub(scene.interface)
+        self._threads = ThreadPoolExecutor(scene.at_a_time)
+        self._terms = Terms(client_context(scene.factory / "ca.pem"), self._clock)
+        self._root = (scene.factory / "root.json").read_bytes()
+
+    async def boot(self) -> Tally:
+        """Everybody's boot; returns when all are done or have run out of time."""
+        self._hub.start()
+        try:
+            async with asyncio.TaskGroup() as group:
+                for mac in self._macs:
+                    group.create_task(self._one(mac))
+        finally:
+            self._hub.close()
+            self._threads.shutdown(wait=False, cancel_futures=True)
+        return self._tally
+
+    async def _one(self, mac: bytes) -> None:
+        try:
+            async with asyncio.timeout(self._scene.limit_s), self._tally.timed("all"):
+                async with self._tally.timed("dhcp"):
+                    lease = await self._lease(mac)
+                async with self._tally.timed("tftp"):
+                    servers = await self._again("tftp", lambda: self._hint(lease))
+                async with self._tally.timed("tss"):
+                    await self._again("tss", lambda: self._fetch(mac, servers[0]))
+        except TimeoutError:
+            self._tally.failures += 1
+
+    async def _lease(self, mac: bytes) -> Lease:
+        situation = Situation(
+            ports=CrowdPorts(self._hub, mac),
+            requester=Requester(mac, f"turret-{mac.hex('-')}"),
+            clock=self._clock,
+            rng=self._rng,
+            timing=Timing.standard(self._rng),
+            listener=_Listener(self._tally),
+        )
+        return (await DhcpClient(situation).acquire(None)).lease
+
+    async def _hint(self, lease: Lease) -> tuple[str, ...]:
+        client = TftpClient(Settings(), lambda _trips: None)
+        server = IPv4Address(lease.tftp_servers[0])
+        return parse_hint(await client.fetch(server, lease.boot_file, small=True))
+
+    async def _fetch(self, mac: bytes, server: str) -> None:
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._threads, self._visit, mac, server)
+
+    def _visit(self, mac: bytes, server: str) -> None:
+        """What a unit without anything asks a TSS, verified."""
+        folder = self._scene.folder / mac.hex()
+        account = Account(mac.hex(":"), self._scene.password)
+        visit = Visit(
+            Server(server, IPv4Address(server)), account, self._terms,
+            count=lambda _trips: None, trouble=lambda _error: None,
+        )  # fmt: skip
+        try:
+            tree = TrustStore(folder, self._root, self._clock).refresh(visit)
+            tree.must_fetch(CONFIGURATION)
+            manifest = tree.must_fetch(MANIFEST)
+            if self._scene.image:
+                tree.must_fetch(f"firmware/touchpro/{_image_of(manifest)}")
+        finally:
+            visit.close()
+            shutil.rmtree(folder, ignore_errors=True)
+
+    async def _again(self, stage: str, attempt: Callable[[], object]) -> tuple[str, ...]:
+        """Tries until it works, as the agent does."""
+        for delay_s in Backoff(first_s=2, cap_s=300, jitter=0.25, rng=self._rng).delays():
+            try:
+                found = attempt()
+                result = await found if asyncio.iscoroutine(found) else found
+            except BootError:
+                self._tally.resends[stage] += 1
+                await asyncio.sleep(delay_s)
+            else:
+                return result if isinstance(result, tuple) else ()
+        raise BootError("the back-off has ended")  # pragma: no cover - it has no end
+
+
+def _image_of(manifest: Path) -> str:
+    lines = dict(line.split(": ", 1) for line in manifest.read_text().splitlines())
+    return lines["file"]
+
+
+def percentiles(values: list[float]) -> dict[str, float]:
+    """Median, 95th and 99th percentile and the most of at least one value."""
+    ordered = sorted(values)
+
+    def at(share: float) -> float:
+        return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+    return {"median": statistics.median(ordered), "p95": at(0.95), "p99": at(0.99),
+            "max": ordered[-1]}  # fmt: skip
