@@ -55,11 +55,18 @@ class Unit:
         take = self.provisioner._provision
         return (await self.provisioner._first_good(known(), take))[1].version
 
-    def open(self, way: str, server: Server, *, password: str = "") -> Session:
+    def open(
+        self,
+        way: str,
+        server: Server,
+        *,
+        password: str = "",
+        count: Callable[[int], None] = lambda _: None,
+    ) -> Session:
         """Opens one transport with what the unit shows now."""
         account = Account(self.identity.username, password or self.identity.password)
         terms = Terms(self.provisioner.enrolment.context(), SystemClock())
-        return OPENERS[way](server, account, terms, count=lambda _: None)
+        return OPENERS[way](server, account, terms, count=count)
 
     def reads(self, way: str, server: Server, path: str = "metadata/timestamp.json") -> bytes:
         with closing(self.open(way, server)) as session:
@@ -114,6 +121,19 @@ async def test_a_certificate_opens_either_transport_without_the_password(
     with closing(unit.open(way, server, password="not it")) as session:
         assert b"".join(session.fetch("metadata/timestamp.json"))
         assert b"".join(session.fetch("metadata/1.root.json"))
+
+
+@pytest.mark.parametrize("way", ["ftpes", "https"])
+async def test_a_certificate_costs_no_round_trip(unit: Unit, server: Server, way: str) -> None:
+    def trips() -> int:
+        counted: list[int] = []
+        with closing(unit.open(way, server, count=counted.append)) as session:
+            assert b"".join(session.fetch("metadata/timestamp.json"))
+        return sum(counted)
+
+    with_password = trips()
+    unit.provisioner.enrolment.enrol(server)
+    assert trips() <= with_password
 
 
 @pytest.mark.parametrize("way", ["ftpes", "https"])
