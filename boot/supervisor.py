@@ -405,6 +405,8 @@ class Supervisor:
 
     def hold(self, service: Service, environment: Mapping[str, str]) -> None:
         """Takes over what an earlier agent started, but starts nothing before `start` is asked."""
+        if service.name in self._keepers:
+            return
         keeper = self._keepers[service.name] = self._keeper(service, environment)
         keeper.start(held=True)
 

@@ -32,6 +32,7 @@ class Surroundings:
         dhcp: How patient the DHCP client is.
         retry: Delays between attempts at the interface and at the TSS.
         restart: Delays between repeated deaths of a service.
+        safe: Delays between attempts in safe mode.
         slots: Makes the keeper of the firmware, given a folder of its own, and who says whether an
             image was signed.
         health: How closely new firmware is looked at.
@@ -47,6 +48,7 @@ class Surroundings:
     dhcp: Timing
     retry: Backoff
     restart: Backoff
+    safe: Backoff
     slots: Callable[[Path, Callable[[str], bool]], SlotManager]
     health: Pace
     restart_unit: Callable[[], Awaitable[None]]
@@ -66,6 +68,7 @@ def surroundings(
         dhcp=Timing.standard(rng),
         retry=Backoff(first_s=2, cap_s=300, jitter=0.25, rng=rng),
         restart=Backoff(first_s=0.5, cap_s=30, jitter=0.25, rng=rng),
+        safe=Backoff(first_s=60, cap_s=3600, jitter=0.25, rng=rng),
         slots=FileSlots,
         health=Pace(),
         restart_unit=_restart_unit,
