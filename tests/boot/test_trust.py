@@ -244,7 +244,8 @@ def test_a_power_cut_in_any_write_leaves_a_unit_that_goes_on(
     trees: Trees, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trees.goes(trees.old)
-    states, writes = [trees.kept()], []
+    states = [trees.kept()]
+    writes: list[tuple[Path, bytes]] = []
     for module in (trust, floor):
         monkeypatch.setattr(module, "write_atomically", recorder(trees, states, writes))
     trees.goes(trees.new)
