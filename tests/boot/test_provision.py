@@ -11,7 +11,7 @@ import socket
 import threading
 import zipfile
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -221,6 +221,32 @@ async def test_the_next_server_is_used_when_the_first_is_wicked(
     good = start_tss()
     with wicked(answer) as bad:
         assert await unit.visit(bad, good) == 1
+
+
+ROUND_TRIPS = {
+    "both": {"cold": (2, 6, 8), "warm": (2, 1, 0)},
+    "https": {"cold": (2, 4, 2), "warm": (2, 1, 0)},
+    "ftpes": {"cold": (5, 15, 8), "warm": (5, 3, 0)},
+}
+"""Of tss, trust and slot, as docs/boot.md has them."""
+
+
+@pytest.mark.parametrize("transports", ROUND_TRIPS)
+async def test_round_trips_by_transport(
+    transports: str, unit: Unit, tree: SignedTree, start_tss: Callable[..., Tss]
+) -> None:
+    tree.publish(content())
+    node = start_tss()
+    server = served_by(node)
+    if transports == "ftpes":
+        node.close_https()
+    if transports == "https":
+        server = replace(server, ftpes_port=1)
+    for boot in ("cold", "warm"):
+        unit.status.reset(("tss", "trust", "slot"))
+        await unit.visit(server)
+        counted = tuple(unit.status.stage(name).round_trips for name in ("tss", "trust", "slot"))
+        assert counted == ROUND_TRIPS[transports][boot], boot
 
 
 async def test_a_tree_that_is_refused_over_one_transport_may_be_good_over_the_other(

@@ -52,6 +52,10 @@ MISTAKES = {
         "documents", "boot/document.py", r"if not isinstance\(value, dict\) or",
         "if value is None or", "AttributeError|TypeError",
     ),
+    "what is no base64": Mistake(
+        "est", "boot/est.py", r"except \(ValueError, [^)]*\) as error", "except TypeError as error",
+        "ValueError|binascii|Incorrect padding|Error",
+    ),
     "a header cut off": Mistake(
         "frame", "boot/wire/netlink.py", r"or at \+ length > len\(data\)", "", "unpack_from"
     ),
