@@ -478,6 +478,23 @@ async def test_a_person_logs_in_and_out(world: World) -> None:
     assert not profile.exists()
 
 
+async def test_who_is_logged_in_stays_so_and_lies_nowhere_plain_on_the_medium(
+    world: World,
+) -> None:
+    world.power_on()
+    await world.until(running)
+    await ask(world.state / "run" / "boot.sock", "login", user="alice", password="correct horse")
+    profile = world.state / "profile" / "current.yaml"
+    assert world.stop() == 0
+    assert not profile.exists(), "a clean stop leaves nothing in memory"
+    for path in world.state.rglob("*"):
+        assert not path.is_file() or b"profile.user.name" not in path.read_bytes(), path
+    world.power_on()
+    await world.until(running)
+    assert profile.read_bytes() == b"profile.user.name: Alice\n"
+    await ask(world.state / "run" / "boot.sock", "logout")
+
+
 REFUSED = (
     ("alice", "wrong"), ("alice", ""), ("", "x"), ("mallory", "x"), ("alice,ou=people", "x"),
     ("*", "correct horse"), ("../alice", "correct horse"),
