@@ -181,10 +181,10 @@ async def test_an_agent_that_starts_again_in_the_same_boot_changes_nothing(rig: 
 
 
 async def test_the_only_bootable_slot_is_not_taken_back(rig: TwinRig) -> None:
-    slots = await rig.power_on()
-    await slots.install(*rig.image("1.0"))
+    slots, _ = await proven(rig)
+    await slots.install(*rig.image("2.0"))
     slots = await rig.power_on()
     await slots.start()
-    rig.bootloader.ask("set-state", "A", "bad")
+    rig.bootloader.ask("set-state", "B", "bad")
     assert await slots.reject("no ticks") is None
-    assert rig.bootloader.ask("get-state", "B") == "good"
+    assert rig.bootloader.ask("get-state", "A") == "good"
