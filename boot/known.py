@@ -38,7 +38,7 @@ class KnownServers:
             if kept.get("hints") != _hints(lease):
                 return ()
             found = kept["servers"][:MAX_KNOWN]
-            return tuple(Server(str(name), IPv4Address(address)) for name, address in found)
+            return tuple(_server(*fields) for fields in found)
         except (ValueError, TypeError, KeyError, AttributeError):
             logger.warning("%s is damaged: TFTP and DNS are asked again", self._path)
             return ()
@@ -49,10 +49,17 @@ class KnownServers:
         Raises:
             OSError: The medium refuses it.
         """
-        pairs = [[server.name, str(server.address)] for server in servers[:MAX_KNOWN]]
-        data = json.dumps({"hints": _hints(lease), "servers": pairs}).encode()
+        found = [
+            [server.name, str(server.address), server.ftpes_port, server.https_port]
+            for server in servers[:MAX_KNOWN]
+        ]
+        data = json.dumps({"hints": _hints(lease), "servers": found}).encode()
         if read_bounded(self._path, _MAX_BYTES) != data:
             write_atomically(self._path, data)
+
+
+def _server(name: str, address: str, ftpes_port: int, https_port: int) -> Server:
+    return Server(str(name), IPv4Address(address), int(ftpes_port), int(https_port))
 
 
 def _hints(lease: Lease) -> list[str]:

@@ -135,7 +135,7 @@ class FileSlots:
     async def describe(self) -> Mapping[str, object]:
         """Returns what is in each slot, and what becomes of it."""
         record = self._file.read()
-        return {name: _described(record, name) for name in NAMES if name in record.slots}
+        return {name: record.described(name) for name in sorted(record.slots)}
 
     def _install(self, image: Path, manifest: Manifest) -> Slot:
         check_hash(image, manifest.sha256)
@@ -174,7 +174,7 @@ class FileSlots:
     def _start(self) -> Slot:
         record = self._file.read()
         while (name := self._chosen(record)) is not None:
-            if self._vouched(record.slots[name].sha256) and self._whole(record, name):
+            if self._usable(record, name):
                 return self._begin(record, name)
             logger.error("slot %s is damaged, or nobody signed it, and not used", name)
             record = record.emptied(name)
@@ -196,13 +196,15 @@ class FileSlots:
             return None
         rest = record.bad(self._used, reason)
         name = self._chosen(rest)
-        if name is None or not self._whole(rest, name):
+        if name is None or not self._usable(rest, name):
             return None
         self._file.write(rest)
         return self._slot(rest, name)
 
-    def _whole(self, record: Record, name: str) -> bool:
-        return content_digest(self._directory / name) == record.slots[name].content
+    def _usable(self, record: Record, name: str) -> bool:
+        """Whether a slot holds what somebody signed, and all of it."""
+        held = record.slots[name]
+        return self._vouched(held.sha256) and content_digest(self._directory / name) == held.content
 
     def _chosen(self, record: Record) -> str | None:
         """Returns the slot of the next start: the one on trial, the good one, or what there is."""
@@ -233,14 +235,6 @@ def _rests(record: Record, name: str) -> bool:
 def _chosen_next(record: Record, name: str) -> Record:
     """Lets a filled slot be the next: the good one at once, any other on trial."""
     return replace(record, trial=None) if name == record.committed else record.rearmed(name)
-
-
-def _described(record: Record, name: str) -> dict[str, object]:
-    held, trial = record.slots[name], record.trial
-    state = "good" if record.committed == name else "spare"
-    if trial and trial.slot == name:
-        state = trial.state.value
-    return {"version": held.version, "state": state}
 
 
 def _remove(path: Path) -> None:

@@ -20,7 +20,9 @@ def seeds() -> list[bytes]:
         b"version: 1.2.3\nfile: openturret-1.2.3.whl\nsha256: " + b"ab" * 32 + b"\n",
         b"network.address: 10.1.0.7/24\nnetwork.router: 10.1.0.1\nnetwork.dns: [10.1.0.2]\n",
         b"a: &x [1, 2]\nb: *x\n",
-        b"a: !!python/object:os.system {}\nb: 0x7f\nc: 1e400\nd: 2001-01-01\ne: 190:20:30\n",
+        b"a: !!python/object:os.system {}\n",
+        b"b: 0x7f\nc: 1e400\ne: 190:20:30\n",
+        b"d: 2001-12-31\n",
         b"? [a, b]\n: {c: {d: {e: f}}}\n",
         b"%YAML 1.1\n---\na: |\n  text\n  more\n...\n",
     ]
