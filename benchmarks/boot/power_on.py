@@ -11,7 +11,8 @@ each role's first server gone from the network: cold boots, because they need ev
 
 Figures are medians with the range; seconds are the unit's own (``turret boot status``), from its
 first stage to the end of the last registration.  The runtime does not count the round trips of a
-registration: two are added, REGISTER and REGISTER with the answer to the challenge.  Memory is the boot agent's resident set.
+registration: two are added, REGISTER and REGISTER with the answer to the challenge.  Memory is the
+boot agent's resident set.
 """
 
 from __future__ import annotations

@@ -199,8 +199,8 @@ async def storm(options: argparse.Namespace, units: int, folder: Path) -> list[R
             *(whole_unit(number, site, folder) for number in range(1, full + 1)),
         )
         elapsed = time.monotonic() - began
-    tally, whole = results[0], results[1:]
-    return list(told(units, elapsed, tally, list(whole)))
+        tally, whole = results[0], results[1:]
+        return list(told(units, elapsed, tally, list(whole)))
 
 
 def told(units: int, elapsed: float, tally: Row, whole: list[float | None]) -> Iterator[Row]:
@@ -220,12 +220,23 @@ def told(units: int, elapsed: float, tally: Row, whole: list[float | None]) -> I
         yield row(units, f"{stage}: asked again", [float(resends)], "times")
     say(f"  asked again: {', '.join(f'{name} {n:,}' for name, n in tally['resends'].items())}")
     missing = tally["failures"] + sum(seconds is None for seconds in whole)
+    say(
+        f"  frames that the crowd lost itself: {tally['overflowed']}, that DHCP's socket dropped: "
+        f"{dropped_by_dhcp()}"
+    )
     yield row(units, "not done in time", [float(missing)], "units")
     say(f"  not done within {LIMIT_S:.0f} s: {missing}")
     done = [seconds for seconds in whole if seconds is not None]
     if done:
         yield row(units, "whole unit, power to running", done, "s")
         say(f"  whole units, power to running: {min(done):.1f} to {max(done):.1f} s")
+
+
+def dropped_by_dhcp() -> int:
+    """Datagrams that found the queue of the DHCP server's socket full, since it started."""
+    lines = Path("/proc/net/udp").read_text().splitlines()[1:]
+    ours = [line.split() for line in lines if line.split()[1].endswith(":0043")]
+    return sum(int(fields[-1]) for fields in ours)
 
 
 def row(units: int, subject: str, values: list[float], unit: str) -> Row:

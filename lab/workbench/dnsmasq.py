@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Final
@@ -33,12 +33,14 @@ class Dhcp:
         last: the last address.
         domain: the DNS domain; the TSS is ``tss`` in it.
         leases: the file that remembers who has what.
+        reserved: addresses that belong to units, by MAC.
     """
 
     first: IPv4Address
     last: IPv4Address
     domain: str
     leases: Path
+    reserved: Mapping[str, IPv4Address] = field(default_factory=dict)
 
 
 def configuration(place: Place, tftp_root: Path, dhcp: Dhcp | None) -> str:
@@ -73,6 +75,7 @@ def _dhcp_lines(place: Place, dhcp: Dhcp) -> Iterator[str]:
     yield f"dhcp-option=option:domain-name,{dhcp.domain}"
     yield f"host-record=tss.{dhcp.domain},{place.address}"
     yield f"local=/{dhcp.domain}/"
+    yield from (f"dhcp-host={mac},{at}" for mac, at in dhcp.reserved.items())
     yield from hints.dnsmasq_lines(place.address)
 
 
