@@ -132,10 +132,9 @@ async def _dhcp(
     if options.dhcp == "off" or (options.dhcp == "auto" and await _is_served(where, say)):
         return None
     first, last = place.serving_range(where, options.range)
-    tss = publisher.site.tss
     macs = [unit.mac for unit in publisher.units()]
-    reserved = addresses.reserve(tss / "addresses", macs, first, last)
-    return Dhcp(first, last, options.domain, tss / "leases", reserved)
+    reserved = addresses.reserve(publisher.site.tss / "addresses", macs, first, last)
+    return Dhcp(first, last, options.domain, reserved)
 
 
 async def _is_served(where: Place, say: Say) -> bool:
@@ -223,7 +222,7 @@ def _options(options: argparse.Namespace) -> None:
 def _check(options: argparse.Namespace) -> None:
     where = place.find(options.interface, options.address)
     first, last = place.serving_range(where, "")
-    plan = Plan(where, Dhcp(first, last, "turret.test", Path("leases")))
+    plan = Plan(where, Dhcp(first, last, "turret.test"))
     plan.check()
     found = asyncio.run(find_dhcp_server(where))
     _sayer(options)(
