@@ -29,8 +29,9 @@ from openturret.boot.dhcp_messages import Requester
 from openturret.boot.errors import BootError
 from openturret.boot.lease import Lease
 from openturret.boot.link import ArpPort, BroadcastPort, MessagePort
-from openturret.boot.tftp import Settings, TftpClient
+from openturret.boot.tftp import TftpClient
 from openturret.boot.tls import client_context
+from openturret.boot.transfer import Settings
 from openturret.boot.transport import Account, Server, Terms
 from openturret.boot.trust import TrustStore
 from openturret.boot.tss import parse_hint

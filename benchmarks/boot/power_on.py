@@ -33,6 +33,7 @@ from typing import Any, Final
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmarks.figures import Figure, say
+from benchmarks.unit import memory_mb
 from openturret.lab import namespace, plan
 from openturret.lab.bench import Bench
 from openturret.lab.delay import Relay, Way, switch_offloads_off
@@ -138,14 +139,6 @@ def lay_slow_cable(bench: Bench, near: str, far: str, host: str) -> None:
     bench.network.configure("", [f"link add {near} type veth peer name {near}-end"])
     switch_offloads_off(f"{near}-end")
     bench.network.configure("", [f"link set {near}-end name {far} netns {host}"])
-
-
-def memory_mb(pid: int) -> float:
-    """Resident set of a process, MB (10^6 bytes)."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) * 1024 / 1e6
-    return 0.0
 
 
 def boot_of(status: Row, memory: float) -> Boot:
