@@ -13,12 +13,12 @@ help:
 	@echo "make test       every test, types, lint, the engine under sanitizers"
 	@echo "make quick      the tests that take less than a minute in all"
 	@echo "make kernel-test  the drivers of devices under Debian's own kernel, in a QEMU guest"
-	@echo "make fuzz       looks for inputs that break the engine: SECONDS=60 for each target"
+	@echo "make fuzz       looks for inputs that break the engine or a parser: SECONDS=60 for each"
 	@echo "make bench      every measurement, written to docs/performance.md (about 20 minutes)"
 	@echo "make peers      what the measurements are compared with, made ready (PJMEDIA, rtpengine)"
 	@echo "make centres    the data centres alone, until Ctrl-C"
 	@echo "make setup      only what the others do first"
-	@echo "make docs       what is generated from the code: docs/ports.md, docs/keys.md, the engine's stub"
+	@echo "make docs       what is generated from the code: docs/ports.md, docs/keys.md, docs/errors.md, the engine's stub"
 	@echo "make clean      takes everything back but the cache"
 
 python:
@@ -61,6 +61,8 @@ kernel-test: kernel-setup
 
 fuzz: setup
 	@.venv/bin/python tests/fuzz/run.py --seconds $(SECONDS)
+	@.venv/bin/python -m pip install --quiet --group fuzz
+	@.venv/bin/python -m tests.fuzz.parsers --seconds $(SECONDS)
 
 bench: setup
 	@.venv/bin/python -m pip install --quiet --group measure
@@ -71,6 +73,7 @@ peers: setup
 
 docs: setup
 	@.venv/bin/python -m openturret.firmware.config.docs
+	@PYTHONPATH=.pkg .venv/bin/python -m openturret.boot.docs
 	@PYTHONPATH=.pkg .venv/bin/python -m openturret.hal.board_schema
 	@.venv/bin/python -m openturret.drivers.devices_page
 	@PYTHONPATH=.pkg .venv/bin/python -m openturret.c_ext.engine_stub

@@ -12,13 +12,13 @@ from collections.abc import Awaitable, Mapping, Sequence
 from typing import Final
 
 from ..hal.backoff import Waits
-from .cache import write_atomically
-from .connection import Connection, Network
+from ..hal.notify import Heartbeat
+from .cache import read_bounded, write_atomically
+from .connection import Connection
 from .control import ControlServer
-from .document import Document
+from .document import MAX_BYTES, Document, parse_document
 from .enrol import Enroller
-from .errors import BootError, ServiceError, SlotError
-from .events import Event
+from .errors import BootError, DocumentError, ServiceError, SlotError
 from .firmware import Firmware, Hands, running_from
 from .folder import StateFolder
 from .health import Abilities, Demands, HealthGate, timeout_s, updates_when_idle
@@ -26,20 +26,27 @@ from .identity import Identity
 from .kept import KeptContent
 from .log import SYSLOG_KEY, Syslog, learn_secrets
 from .login import Logins
+from .page import StatusPage, View
 from .probes import any_pbx_answers
 from .provision import Provision, Provisioner
+from .recovery import SAFE_MODE, Means, Recovery, silent
 from .requests import Requests
-from .services import services
+from .safe_mode import BOOTS_MAX, LASTS_S, Attempts
+from .services import panel_port, services
 from .slots.manager import Slot
 from .status import StatusBoard
-from .supervisor import Death, Service, Supervisor, service_environment
+from .supervisor import Supervisor, service_environment
+from .supply import Supply
 from .surroundings import Surroundings
 
 logger = logging.getLogger(__name__)
 
 READY_S: Final = 30.0
 ENROLMENT_KEY: Final = "application.boot.enrolment.enable"
-_TSS_ALARM, _NEWER_ALARM = "tss.unavailable", "configuration.newer"
+FAILED: Final = "boot.failed"
+CLOSED: Final = "control.closed"
+_NEWER_ALARM = "configuration.newer"
+_MEDIUM_REMEDY = "free or replace the medium of the state folder"
 
 
 class BootAgent:
@@ -57,6 +64,11 @@ class BootAgent:
         kept = KeptContent.of(identity, folder, around.clock)
         slots = around.slots(folder.slots, kept.vouches_for_firmware)
         self._provisioner = Provisioner(identity, folder, slots, self.status, around.clock)
+        self._supply = Supply(
+            self._provisioner, self._connection, self.status, around.retry, around.bell
+        )
+        means = Means(self._show_page, self._something_else, self._start_again, self._is_judged)
+        self._recovery = Recovery(self.status, around.clock, around.safe, around.bell, means)
         self._enroller = Enroller(
             self._provisioner.enrolment,
             lambda: self._provisioner.servers(self._connection.network.resolver),
@@ -64,7 +76,7 @@ class BootAgent:
             Waits(around.retry),
         )
         self._supervisor = Supervisor(
-            folder.places, clock=around.clock, backoff=around.restart, listener=self
+            folder.places, clock=around.clock, backoff=around.restart, listener=self._recovery
         )
         hands = Hands(
             self._start_services,
@@ -76,11 +88,20 @@ class BootAgent:
         self._firmware = Firmware(slots, hands, self.status, Abilities(folder.health))
         self._logins = Logins(identity, folder, self._provisioner, self.status, around.clock)
         requests = Requests(
-            self.status, self._logins, self._connection, self._configuration, self._firmware.heard
+            self.status,
+            self._logins,
+            self._connection,
+            self._configuration,
+            self._firmware.heard,
+            around.bell.ring,
         )
         self._control = ControlServer(folder.socket, requests.methods())
         self._syslog = Syslog(identity.serial, around.redactor, around.clock.monotonic)
+        view = View(self.status.as_json, folder.places.log, around.redactor, around.bell.ring)
+        self._page = StatusPage(view)
+        self._attempts = Attempts(folder.attempts)
         self._in_force: Provision | None = None
+        self._awaits_verdict = False
         self._background: set[asyncio.Task[None]] = set()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -92,73 +113,113 @@ class BootAgent:
         """
         self._syslog.open()
         self.status.starting()
-        await self._control.start()
-        boot = asyncio.create_task(self._boot(), name="boot")
-        stopped = asyncio.create_task(stop.wait(), name="stop")
+        await self._show_page()
+        door = asyncio.create_task(self._open_door(), name="door")
+        boot = asyncio.create_task(self._keep_booting(self._attempts.begin()), name="boot")
         try:
-            await asyncio.wait({boot, stopped}, return_when=asyncio.FIRST_COMPLETED)
-            if boot.done():
-                boot.result()
+            async with Heartbeat(self._around.environment, self._pulse):
+                await stop.wait()
             logger.info("stopping")
         finally:
-            await _cancel(boot, stopped, *self._background)
+            await _cancel(door, boot, *self._background)
+            await self._page.close()
             await self._control.stop()
         await self._supervisor.stop()
         await self._connection.close(self._configuration())
         self._logins.close()
+        self._attempts.lasted()
 
-    async def _boot(self) -> None:
+    async def _open_door(self) -> None:
+        """Opens the control socket, now or as soon as the medium lets it; a boot needs none."""
+        for delay_s in self._around.retry.delays():
+            try:
+                await self._control.start()
+            except OSError as error:
+                self.status.raise_alarm(CLOSED, f"no control socket: {error}", _MEDIUM_REMEDY)
+                await self._around.bell.wait(delay_s)
+            else:
+                self.status.clear_alarm(CLOSED)
+                return
+
+    async def _pulse(self) -> str:
+        return self.status.current
+
+    async def _keep_booting(self, not_lasted: int) -> None:
+        """Boots; an error that nobody foresaw ends that attempt, never the agent."""
+        careful = not_lasted >= BOOTS_MAX
+        for delay_s in self._around.restart.delays():
+            try:
+                await self._boot(careful=careful)
+            except Exception as error:
+                logger.exception("the boot has failed")
+                remedy = getattr(error, "remedy", "send log/boot.log to whoever made the firmware")
+                self.status.raise_alarm(FAILED, f"{type(error).__name__}: {error}", remedy)
+            await _cancel(*self._background)
+            await self._around.bell.wait(delay_s)
+
+    async def _boot(self, *, careful: bool) -> None:
         await self._firmware.settle(running_from(self._folder.places.run / "matrix.pid"))
-        network = await self._connection.open()
+        await self._connection.open()
         self._start(self._connection.keep())
-        provision = await self._provision_or_fall_back(network)
+        if careful:
+            await self._wait_before_trying()
+        provision = await self._provision_or_fall_back()
         self._logins.resume(provision.configuration)
+        self._start(self._recovery.run())
         provision = await self._run_firmware(provision)
-        self.status.running()
+        if not self._recovery.is_safe_mode:
+            self.status.running()
+        self._start(self._note_that_it_lasts())
         if provision.configuration.values.get(ENROLMENT_KEY) is not False:
             self._start(self._enroller.keep())
-        await self._firmware.judge(provision.configuration)
+        await self._judge(provision.configuration)
         await asyncio.Event().wait()
+
+    async def _wait_before_trying(self) -> None:
+        """Starts nothing for a while, because boots before this one did not last.
+
+        What still runs goes on.
+        """
+        environment = self._around.environment
+        for service in services(self._folder.root, self._kept_configuration()):
+            self._supervisor.hold(service, environment)
+        self.status.safe_mode()
+        self.status.raise_alarm(
+            SAFE_MODE,
+            f"{BOOTS_MAX} boots or more in a row did not last {LASTS_S:.0f} s",
+            "read log/boot.log.1 and log/boot.log; to try at once: turret boot retry",
+        )
+        await self._around.bell.wait(next(self._around.safe.delays()))
+        self.status.clear_alarm(SAFE_MODE)
+        self.status.starting()
+
+    async def _note_that_it_lasts(self) -> None:
+        await asyncio.sleep(LASTS_S)
+        self._attempts.lasted()
+        self.status.clear_alarm(FAILED)
 
     # ------------------------------------------------------------ what the TSS gives
 
-    async def _provision_or_fall_back(self, network: Network) -> Provision:
+    async def _provision_or_fall_back(self) -> Provision:
         """Returns what the TSS gives, or what it gave last time, or waits for it."""
         try:
-            return await self._provision(network)
+            return await self._supply.now()
         except BootError as error:
             kept = await self._provisioner.kept()
             if kept is None:
-                return await self._provision_at_last(error, "there is nothing to run yet")
+                return await self._supply.at_last(error, "there is nothing to run yet")
             self._start(self._provision_later(error))
             return kept
 
-    async def _provision(self, network: Network) -> Provision:
-        provision = await self._provisioner.provision(network.lease, network.resolver)
-        self.status.clear_alarm(_TSS_ALARM)
-        return provision
-
-    async def _provision_at_last(self, error: BootError, meanwhile: str) -> Provision:
-        """Tries until something verified has come."""
-        for delay_s in self._around.retry.delays():
-            self.status.raise_alarm(_TSS_ALARM, f"{error}; {meanwhile}", error.remedy)
-            logger.info("asking the TSS again in %.1f s", delay_s)
-            await asyncio.sleep(delay_s)
-            try:
-                return await self._provision(self._connection.network)
-            except BootError as again:
-                error = again
-        raise error  # pragma: no cover - the delays have no end
-
     async def _provision_later(self, error: BootError) -> None:
         """Replaces what was kept once the TSS is back; the running services are not disturbed."""
-        provision = await self._provision_at_last(error, "what was kept is used")
+        provision = await self._supply.at_last(error, "what was kept is used")
         if await self._say_if_newer(provision) and updates_when_idle(provision.configuration):
             await self._firmware.until_idle(provision.configuration)
             self.status.clear_alarm(_NEWER_ALARM)
             self._take_over(provision)
             await self._firmware.switch()
-            await self._firmware.judge(provision.configuration)
+            await self._judge(provision.configuration)
 
     async def _say_if_newer(self, provision: Provision) -> bool:
         """Says, and returns, whether something is here that a restart would put in force."""
@@ -203,22 +264,26 @@ class BootAgent:
             try:
                 await self._firmware.run()
             except SlotError as error:
-                provision = await self._provision_at_last(error, "there is nothing to run")
+                provision = await self._supply.at_last(error, "there is nothing to run")
             else:
                 await self._say_if_newer(provision)
                 return provision
 
     async def _start_services(self, slot: Slot) -> None:
         """Starts matrix and runtime; one that is slow to answer holds nothing up."""
+        self._recovery.begin()
+        self._awaits_verdict = True
         configuration = self._configuration() or Document({})
         environment = service_environment(self._around.environment, slot.path)
         for service in services(self._folder.root, configuration):
+            if service.ready_port == self._page.port:
+                await self._page.close()
             try:
                 with self.status.step(service.name) as step:
                     await self._supervisor.start(service, environment, READY_S)
                     step.detail = f"process {self._supervisor.pid(service.name)}"
             except ServiceError as error:
-                self.status.raise_alarm(_silent(service.name), str(error), error.remedy)
+                self.status.raise_alarm(silent(service.name), str(error), error.remedy)
 
     def _gate(self, configuration: Document, known: Mapping[str, bool]) -> HealthGate:
         """Returns who judges the firmware that was just started."""
@@ -243,15 +308,46 @@ class BootAgent:
             return False
         return await any_pbx_answers(servers, resolver, self._around.rng)
 
-    def serves(self, service: Service) -> None:
-        """Takes note that a service answers."""
-        self.status.clear_alarm(_silent(service.name))
+    # ------------------------------------------------------------ safe mode
 
-    def died(self, death: Death) -> bool:
-        """Tells of a death; the service is started again."""
-        event = "hung" if death.hung else "ended"
-        self.status.tell(logging.ERROR, Event(event, death.service.name, message=str(death)))
-        return True
+    async def _show_page(self) -> None:
+        """Shows the boot on the panel's port while nothing else answers there."""
+        port = panel_port(self._configuration() or self._kept_configuration())
+        if port is not None:
+            await self._page.open(port)
+
+    def _kept_configuration(self) -> Document:
+        """What the configuration was last; for where to answer, not for what to run."""
+        try:
+            data = read_bounded(self._folder.configuration, MAX_BYTES)
+            return parse_document(data) if data else Document({})
+        except (OSError, DocumentError):
+            return Document({})
+
+    async def _something_else(self) -> Provision:
+        return await self._supply.other_than(self._in_force)
+
+    async def _start_again(self, provision: Provision | None) -> None:
+        """Starts what is held back.
+
+        Raises:
+            SlotError: There is nothing whole to start.
+        """
+        if provision is not None:
+            self._take_over(provision)
+        await self._firmware.run()
+        await self._judge(self._configuration() or Document({}))
+
+    async def _judge(self, configuration: Document) -> None:
+        """Judges firmware on trial; meanwhile its deaths are the judge's business."""
+        try:
+            await self._firmware.judge(configuration)
+        finally:
+            self._awaits_verdict = False
+
+    def _is_judged(self) -> bool:
+        slot = self._firmware.slot
+        return slot is not None and slot.on_trial and self._awaits_verdict
 
     # ------------------------------------------------------------ work beside the boot
 
@@ -265,11 +361,6 @@ class BootAgent:
         self._background.discard(task)
         if not task.cancelled() and task.exception() is not None:
             logger.error("background work ended", exc_info=task.exception())
-
-
-def _silent(service: str) -> str:
-    """Returns the alarm of a service that does not answer."""
-    return f"{service}.silent"
 
 
 async def _cancel(*tasks: "asyncio.Task[object] | asyncio.Task[None]") -> None:

@@ -5,7 +5,7 @@ import logging
 import socket
 
 from .wire.errors import WireError
-from .wire.netlink import LINK_GROUP, LinkState
+from .wire.netlink import LINK_GROUP, LinkState, question
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +25,7 @@ class Carrier:
         self._changes = changes
         self._index = index
         self._is_lost = False
+        self._losses: int | None = None
 
     @classmethod
     def of(cls, interface: str) -> "Carrier":
@@ -38,6 +39,7 @@ class Carrier:
             socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE
         )
         changes.bind((0, LINK_GROUP))
+        changes.send(question(index))
         return cls(changes, index)
 
     async def returned(self) -> None:
@@ -51,11 +53,15 @@ class Carrier:
 
     async def _is_back(self) -> bool:
         for state in await self._states():
-            if not state.carrier:
-                self._is_lost = True
-            elif self._is_lost:
+            self._is_lost |= not state.carrier or self._has_lost_again(state.losses)
+            self._losses = state.losses
+            if state.carrier and self._is_lost:
                 return True
         return False
+
+    def _has_lost_again(self, losses: int | None) -> bool:
+        """Returns whether a loss was too short to be told of by itself."""
+        return None not in (losses, self._losses) and losses != self._losses
 
     async def _states(self) -> list[LinkState]:
         """A socket that overflowed may have missed a loss; asking once too often does no harm."""

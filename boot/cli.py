@@ -1,33 +1,27 @@
-"""The command ``turret boot``: runs the boot agent, or shows what one is doing."""
+"""The command ``turret boot``: runs the boot agent, or asks one what it is doing."""
 
 import argparse
 import asyncio
-import json
 import logging
 import random
 import signal
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from ..hal.clock import SystemClock
-from ..hal.wire.json_lines import JsonObject, JsonValue
 from .agent import BootAgent
-from .cache import read_bounded
-from .control import ask
-from .errors import BootError, ControlError
+from .errors import BootError
 from .folder import StateFolder
 from .identity import Identity
 from .interface import IpInterface, run_ip
 from .link import InterfacePorts
 from .log import start_log
-from .surroundings import surroundings
-
-EXIT_OK: Final = 0
-EXIT_FAILED: Final = 1
-EXIT_ATTENTION: Final = 4
-_MAX_STATUS: Final = 1_048_576
+from .queries import EXIT_FAILED, EXIT_OK, events, retry, status
+from .surroundings import Surroundings, surroundings
+from .systemd import unit_file
 
 _BOOT_HELP: Final = """\
 Takes a unit from power-on to running, and keeps it so:
@@ -47,33 +41,27 @@ SIGTERM stops agent, matrix and runtime; the address stays. A killed agent leave
 matrix and runtime alone, and the next agent takes them over.
 """
 _BOOT_EPILOG: Final = """\
-see also:  turret boot status --help
+see also:  turret boot status --help, turret boot events --help, turret boot retry --help
 needs:     CAP_NET_RAW (DHCP) and CAP_NET_ADMIN (address and routes)
 exit:      0 stopped by SIGTERM or SIGINT; 1 the factory folder is damaged; 2 usage
 example:   turret boot --state /var/lib/turret --factory /factory --interface eth0
+           turret boot --state /var/lib/turret --factory /factory --systemd-unit
 """
-_STATUS_EPILOG: Final = """\
-exit:      0 running without alarm; 4 still booting, failed, or with alarms; 1 no agent
-example:   turret boot status --state /var/lib/turret
-"""
-
-Say = Callable[[str], object]
+_QUERIES: Final = {"status": status, "events": events, "retry": retry}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs ``turret boot`` with these arguments and returns the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if arguments[:1] == ["status"]:
-        return _status(_status_parser().parse_args(arguments[1:]), sys.stdout.write)
+    if arguments and arguments[0] in _QUERIES:
+        return _QUERIES[arguments[0]](arguments[1:], sys.stdout.write)
     return _boot(_boot_parser().parse_args(arguments))
 
 
-def describe(status: JsonObject) -> str:
-    """Returns a status as a table that a person can read, alarms and remedies included."""
-    return "\n".join([_headline(status), "", *_stage_lines(status), *_alarm_lines(status), ""])
-
-
 def _boot(options: argparse.Namespace) -> int:
+    if options.systemd_unit:
+        sys.stdout.write(unit_file(options.state, options.factory, options.interface))
+        return EXIT_OK
     try:
         identity = Identity.read(options.factory)
     except BootError as error:
@@ -85,7 +73,7 @@ def _boot(options: argparse.Namespace) -> int:
     around = surroundings(interface, ports, SystemClock(), random.SystemRandom())
     start_log(folder, identity.serial, around.redactor, verbose=options.verbose)
     try:
-        asyncio.run(_run(BootAgent(identity, folder, around)))
+        asyncio.run(_run(BootAgent(identity, folder, _with_slots(around, options.slots))))
     except (BootError, OSError) as error:
         logging.getLogger(__name__).exception("the agent ends")
         sys.stderr.write(f"boot: {error}\n")
@@ -93,67 +81,19 @@ def _boot(options: argparse.Namespace) -> int:
     return EXIT_OK
 
 
+def _with_slots(around: Surroundings, keeper: str) -> Surroundings:
+    if keeper == "files":
+        return around
+    from .slots.rauc import RaucSlots  # D-Bus is for units that have RAUC
+
+    return replace(around, slots=lambda directory, _: RaucSlots(directory))
+
+
 async def _run(agent: BootAgent) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     await agent.run(stop)
-
-
-def _status(options: argparse.Namespace, say: Say) -> int:
-    folder = StateFolder(options.state)
-    try:
-        status = asyncio.run(ask(folder.socket, "status"))
-    except ControlError as error:
-        sys.stderr.write(f"boot: {error}; {error.remedy}\n")
-        _show_last(folder, say, as_json=options.json)
-        return EXIT_FAILED
-    say(json.dumps(status, indent=1) + "\n" if options.json else describe(status))
-    good = status.get("stage") == "running" and not status.get("alarms")
-    return EXIT_OK if good else EXIT_ATTENTION
-
-
-def _show_last(folder: StateFolder, say: Say, *, as_json: bool) -> None:
-    """Shows what the last agent wrote before it went."""
-    data = read_bounded(folder.status, _MAX_STATUS)
-    if data is None:
-        return
-    say(data.decode() + "\n" if as_json else "as it was last:\n" + describe(json.loads(data)))
-
-
-def _headline(status: JsonObject) -> str:
-    words = [f"{status.get('model')} {status.get('serial')}: {status.get('stage')}"]
-    words += [
-        f"{name} {status[key]}"
-        for key, name in (("firmware_version", "firmware"), ("config_version", "configuration"))
-        if status.get(key) is not None
-    ]
-    return ", ".join(words)
-
-
-def _stage_lines(status: JsonObject) -> Iterable[str]:
-    yield f"{'stage':<10}{'state':<10}{'seconds':>9}{'round trips':>13}  detail"
-    for stage in _objects(status.get("stages")):
-        duration = stage.get("duration_s")
-        seconds = f"{duration:.3f}" if isinstance(duration, float | int) else "-"
-        yield (
-            f"{stage.get('name')!s:<10}{stage.get('state')!s:<10}{seconds:>9}"
-            f"{stage.get('round_trips')!s:>13}  {stage.get('detail')}"
-        )
-        if stage.get("error"):
-            yield f"{'':<10}{stage['error']}"
-            yield f"{'':<10}what to do: {stage.get('remedy')}"
-
-
-def _alarm_lines(status: JsonObject) -> Iterable[str]:
-    for alarm in _objects(status.get("alarms")):
-        yield f"\nalarm {alarm.get('code')}: {alarm.get('message')}"
-        yield f"      what to do: {alarm.get('remedy')}"
-
-
-def _objects(value: JsonValue) -> list[JsonObject]:
-    entries = value if isinstance(value, list) else []
-    return [entry for entry in entries if isinstance(entry, dict)]
 
 
 def _boot_parser() -> argparse.ArgumentParser:
@@ -166,17 +106,14 @@ def _boot_parser() -> argparse.ArgumentParser:
     parser.add_argument("--state", type=Path, required=True, help="folder that the unit writes")
     parser.add_argument("--factory", type=Path, required=True, help="folder from manufacture")
     parser.add_argument("--interface", default="eth0", help="network interface [%(default)s]")
-    parser.add_argument("--verbose", action="store_true", help="log every packet's outcome")
-    return parser
-
-
-def _status_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="turret boot status",
-        description="Shows the stages of a boot: durations, round trips, errors and remedies.",
-        epilog=_STATUS_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser.add_argument(
+        "--slots",
+        choices=("files", "rauc"),
+        default="files",
+        help="who keeps the two firmwares: this agent, or RAUC with a bootloader [%(default)s]",
     )
-    parser.add_argument("--state", type=Path, required=True, help="the unit's state folder")
-    parser.add_argument("--json", action="store_true", help="for machines")
+    parser.add_argument(
+        "--systemd-unit", action="store_true", help="print the unit file of such an agent and end"
+    )
+    parser.add_argument("--verbose", action="store_true", help="log every packet's outcome")
     return parser

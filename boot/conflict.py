@@ -14,6 +14,7 @@ import logging
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import IPv4Address
 from typing import NoReturn
 
@@ -156,7 +157,7 @@ class AddressGuard:
             async with asyncio.timeout(max(0.0, seconds)):
                 return await self._port.rival()
         except TimeoutError:
-            return None
+            return self._port.heard()
 
     async def _next_rival(self) -> ArpPacket:
         """An interface that is down says so once and is heard again when it is up."""
@@ -196,7 +197,7 @@ class Watch:
         self.stop()
         self._guard = guard
         self._task = asyncio.create_task(guard.watch(self._on_defence), name="arp")
-        self._task.add_done_callback(lambda _: guard.close())
+        self._task.add_done_callback(partial(_end, guard))
 
     async def lost(self) -> AddressConflictError:
         """Waits until a rival has the address."""
@@ -214,6 +215,13 @@ class Watch:
         if self._task is not None:
             self._task.cancel()
         self._guard = self._task = None
+
+
+def _end(guard: AddressGuard, task: "asyncio.Task[NoReturn]") -> None:
+    """Closes the guard; a conflict that nobody waits for any more is no news."""
+    guard.close()
+    if not task.cancelled():
+        task.exception()
 
 
 def _conflict(rival: ArpPacket, address: IPv4Address) -> AddressConflictError:

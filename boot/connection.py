@@ -29,6 +29,7 @@ T = TypeVar("T")
 
 UNCONFIRMED: Final = "dhcp.unconfirmed"
 STATIC: Final = "network.static"
+UNWRITTEN: Final = "network.unwritten"
 RELEASE_KEY: Final = "application.boot.dhcp.release"
 _MEDIUM_REMEDY = "free or replace the medium of the state folder"
 
@@ -170,7 +171,9 @@ class Connection:
             if not lease.static:
                 self._leases.save(lease)
         except OSError as error:
-            raise InterfaceError(f"the lease is not written: {error}", _MEDIUM_REMEDY) from error
+            self._status.raise_alarm(UNWRITTEN, f"the lease is not kept: {error}", _MEDIUM_REMEDY)
+        else:
+            self._status.clear_alarm(UNWRITTEN)
         return network
 
     async def _on_lease(self, lease: Lease) -> None:
@@ -198,7 +201,7 @@ class Connection:
                 return await attempt()
             except InterfaceError as error:
                 self._status.trouble(stage, error, f"trying again in {delay_s:.1f} s")
-                await asyncio.sleep(delay_s)
+                await self._around.bell.wait(delay_s)
         raise InterfaceError("the back-off has ended")  # pragma: no cover - it has no end
 
     def _timekeeper(self) -> TimeKeeper:

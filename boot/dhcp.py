@@ -76,14 +76,18 @@ class DhcpClient:
                     if binding.confirmed:
                         await on_lease(binding.lease)
             finally:
-                self._watch.stop()
+                self.close()
+
+    def close(self) -> None:
+        """Lets the address go unwatched."""
+        self._watch.stop()
 
     async def release(self, lease: Lease) -> None:
         """RELEASE: tells the server that the address is free (RFC 2131 §4.4.6).
 
         Nobody answers it.  The address may not be used after it.
         """
-        self._watch.stop()
+        self.close()
         message = self._here.requester.message(
             MessageType.RELEASE, self._here.xid(), own=lease.address, server=lease.server
         )

@@ -328,7 +328,7 @@ def _parse(data: bytes, query: Query) -> Answer | None:
     try:
         answer = Answer.parse(data)
     except WireError as error:
-        logger.warning("dropped a DNS answer: %s", error)
+        logger.debug("dropped a DNS answer: %s", error)
         return None
     question = data[12 : 12 + len(query.question)]
     return answer if answer.id == query.id and question == query.question else None

@@ -19,13 +19,7 @@ from ..hal.backoff import Waits
 from ..hal.clock import Clock
 from .cache import read_bounded, write_atomically
 from .certificate import KeyRequest, Validity, check_issued, kept_validity
-from .errors import (
-    BootError,
-    EnrolmentError,
-    EnrolmentRefusedError,
-    IdentityError,
-    TransportError,
-)
+from .errors import BootError, EnrolmentError, IdentityError, TransportError
 from .est import EstClient, EstTiming
 from .floor import ClockFloor
 from .identity import Identity
@@ -66,6 +60,11 @@ class Enrolment:
         self._timing = timing
         self._set_aside = False
 
+    @property
+    def is_shown(self) -> bool:
+        """Whether a TSS is shown a certificate."""
+        return not self._set_aside and self.validity() is not None
+
     def context(self) -> ssl.SSLContext:
         """Returns a TLS context that verifies a TSS and shows the certificate, if there is one.
 
@@ -73,7 +72,7 @@ class Enrolment:
             IdentityError: The factory's CA file holds no certificate.
         """
         context = self._plain_context()
-        if not self._set_aside and self.validity() is not None:
+        if self.is_shown:
             try:
                 context.load_cert_chain(self._path, password=self._identity.password)
             except (OSError, ValueError) as error:
@@ -121,7 +120,7 @@ class Enrolment:
         Raises:
             EnrolmentError: The unit showed none and got none.
         """
-        shown = not self._set_aside and self.validity() is not None
+        shown = self.is_shown
         self._set_aside = True
         try:
             self.enrol(server)
@@ -204,13 +203,16 @@ class Enroller:
         raise last
 
     def _at(self, server: Server) -> Validity:
-        """Renews what counts; a certificate that the server does not accept is replaced."""
-        if self._enrolment.validity() is None:
-            return self._enrolment.enrol(server)
-        try:
-            return self._enrolment.renew(server)
-        except EnrolmentRefusedError:
-            return self._enrolment.enrol(server)
+        """Renews what counts; the account helps where the certificate does not.
+
+        Some servers only hang up on a certificate that they do not know.
+        """
+        if self._enrolment.validity() is not None:
+            try:
+                return self._enrolment.renew(server)
+            except EnrolmentError as error:
+                logger.info("%s", error)
+        return self._enrolment.enrol(server)
 
     def _tell(self, error: BootError | OSError) -> None:
         medium = "free or replace the medium of the state folder"

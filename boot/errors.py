@@ -212,11 +212,14 @@ class EnrolmentRefusedError(EnrolmentError):
 class SlotError(BootError):
     """A firmware image cannot be installed, or no slot can be started."""
 
+    usual_remedy = "build the firmware again with: python -m build --wheel"
+
 
 class FirmwareRefusedError(SlotError):
     """The firmware is older than what is good, or was taken back before; nothing was changed."""
 
     code = "refused"
+    usual_remedy = "publish a firmware that is newer than this one"
 
 
 class HealthError(BootError):
@@ -254,11 +257,13 @@ class DirectoryUntrustedError(DirectoryError):
 class LockedOutError(DirectoryError):
     """Too many wrong passwords came before; the directory was not asked."""
 
-    code = "locked_out"
+    usual_remedy = "wait until the lock-out is over, then type user and password again"
 
 
 class VaultError(BootError):
     """What was kept sealed cannot be opened: it, or the unit's key, is damaged."""
+
+    usual_remedy = "log in while a directory and a TSS answer: what was kept is made anew"
 
 
 class ServiceError(BootError):

@@ -4,6 +4,7 @@ An event is logged like any other line and carries itself along: the event log k
 sends it as structured data (RFC 5424 section 6.3), and a person reads the text.
 """
 
+import contextlib
 import json
 import logging
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from ..hal.syslog import Redactor
-from ..hal.wire.json_lines import JsonObject
+from ..hal.wire.json_lines import JsonObject, decode
 from .cache import read_bounded
 from .errors import BootError
 from .logfile import LogFile, older
@@ -109,9 +110,5 @@ def read_events(path: Path) -> Iterator[JsonObject]:
     """Yields the events of both files, oldest first; a line that a power cut tore is left out."""
     for file in (older(path), path):
         for line in (read_bounded(file, _MAX_READ) or b"").splitlines():
-            try:
-                found = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(found, dict):
-                yield found
+            with contextlib.suppress(ValueError):
+                yield decode(line)

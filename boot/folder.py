@@ -93,6 +93,11 @@ class StateFolder:
         return self.root / "status.json"
 
     @property
+    def attempts(self) -> Path:
+        """How many boots in a row have not lasted."""
+        return self.root / "attempts"
+
+    @property
     def socket(self) -> Path:
         """The control socket."""
         return self.root / "run" / "boot.sock"

@@ -41,7 +41,7 @@ _MISSING: Final = 550
 _CLOSING: Final = 421
 _UNKNOWN_COMMAND: Final = frozenset({500, 501, 502, 504, 522})
 _SUPERFLUOUS: Final = frozenset({202, 503})
-"""What a server says to PASS when the certificate has logged the unit in (RFC 4217 section 13)."""
+"""What a server says to PASS when the certificate has logged the unit in (232, RFC 2228)."""
 
 _TRANSFERRED: Final = frozenset({226, 250})
 _PROTECT: Final = ("PBSZ 0", "PROT P", "TYPE I")
@@ -321,15 +321,11 @@ class _Transfer:
 
     def content(self, patience: Patience) -> Iterator[bytes]:
         """Yields the file from the offset on."""
-        try:
-            secure = self._connect(patience)
-        except (ConnectionError, EOFError, ssl.SSLEOFError):
-            self._hear_why(patience.connect_s)
-            raise
-        while not self._started:
-            self._hear(self._control.reply())
+        self._wait_for_start(patience)
+        self._data.settimeout(patience.silence_s)
+        self._data = secure = self._control.wrap(self._data)
+        secure.do_handshake()
         self._control.count(handshake_round_trips(secure) + 2)  # TCP beside RETR, the first byte
-        secure.settimeout(patience.silence_s)
         yield from without_start(self._control.timer.chunks(secure.recv), self._skipped)
 
     def hang_up(self) -> None:
@@ -348,32 +344,22 @@ class _Transfer:
         """Closes the data connection; it may be closed already."""
         self._data.close()
 
-    def _connect(self, patience: Patience) -> ssl.SSLSocket:
-        """Returns the data connection, secured, unless the server refuses the file meanwhile."""
-        self._listen_until(select.POLLOUT, patience.connect_s)
-        connected(self._data)
-        self._data = secure = self._control.wrap(self._data)
-        self._shake_hands(secure, patience.silence_s)
-        return secure
+    def _wait_for_start(self, patience: Patience) -> None:
+        """Waits for the data connection, and for the server's word that the file comes.
 
-    def _hear_why(self, seconds: float) -> None:
-        """Lets the server say why it broke the data connection, if it says so soon."""
-        wait({self._control.connection: select.POLLIN}, seconds)
-        self._hear_all()
+        The word (125 or 150, RFC 959 section 5.4) is on its way while TCP connects.
+        """
+        try:
+            self._wait_for_connection(patience.connect_s)
+        except ConnectionError:
+            wait({self._control.connection: select.POLLIN}, patience.connect_s)
+            self._hear_all()  # it may say why
+            raise
+        while not self._started:
+            self._hear(self._control.reply())
 
-    def _shake_hands(self, secure: ssl.SSLSocket, silence_s: float) -> None:
-        """Completes the handshake; the control connection is heard meanwhile."""
-        while True:
-            try:
-                secure.do_handshake()
-            except ssl.SSLWantReadError:
-                self._listen_until(select.POLLIN, silence_s)
-            else:
-                return
-
-    def _listen_until(self, event: int, seconds: float) -> None:
-        """Waits for the data connection and hears what the server says of the file meanwhile."""
-        events = {self._data: event, self._control.connection: select.POLLIN}
+    def _wait_for_connection(self, seconds: float) -> None:
+        events = {self._data: select.POLLOUT, self._control.connection: select.POLLIN}
         ready: frozenset[socket.socket] = frozenset()
         while self._data not in ready:
             self._control.timer.check()
@@ -381,6 +367,7 @@ class _Transfer:
             ready = wait(events, seconds)
             if not ready:
                 raise TimeoutError("the server does not answer on its passive port")
+        connected(self._data)
 
     def _hear_all(self) -> None:
         while (reply := self._control.heard()) is not None:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Final
 
 from ..hal.clock import Clock
+from ..hal.wire.json_lines import JsonObject, decode
 from .cache import read_bounded, write_atomically
 from .document import Document
 from .errors import HealthError
@@ -72,10 +73,9 @@ class Abilities:
     def known(self) -> Mapping[str, bool]:
         """Returns for each report whether the good firmware reached it; unknown is True."""
         try:
-            found = json.loads(read_bounded(self._path, _MAX_BYTES) or b"{}")
+            found: JsonObject = decode(read_bounded(self._path, _MAX_BYTES) or b"{}")
         except ValueError:
             found = {}
-        found = found if isinstance(found, dict) else {}
         return {name: found.get(name) is not False for name in REPORTS}
 
     def learn(self, name: str, *, able: bool) -> None:

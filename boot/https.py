@@ -15,7 +15,7 @@ from typing import Final, NoReturn
 from .errors import AccountRefusedError, NoSuchFileError, TransportError
 from .tls import handshake_round_trips
 from .transport import Account, Place, Server, Terms, Timer, acceptable, without_start
-from .wire.errors import MalformedError
+from .wire.errors import MalformedError, WireError
 from .wire.http import (
     MAX_CHUNK_LINE_BYTES,
     MAX_FIELDS,
@@ -35,6 +35,7 @@ _OK: Final = 200
 _PARTIAL: Final = 206
 _MAX_INTERIM: Final = 8
 _MAX_SKIPPED_BYTES: Final = 65_536
+_TOO_LONG: Final = f"a refusal is longer than {_MAX_SKIPPED_BYTES} bytes"
 _RECEIVE_BYTES: Final = 16_384
 _HEAD_END: Final = re.compile(rb"\n\r?\n")
 _LINE_END: Final = re.compile(rb"\n")
@@ -189,13 +190,9 @@ class HttpsSession:
 
     def _skip(self, line: "_Line", head: Head) -> None:
         """Throws the body of an answer away, or the connection when that costs less."""
-        if head.chunked or head.length is None or head.length > _MAX_SKIPPED_BYTES:
-            self._drop()
-            return
         try:
-            for _ in line.body(head):
-                pass
-        except (OSError, EOFError):
+            line.skip(head)
+        except (OSError, EOFError, WireError):
             self._drop()
         else:
             self._leave(line, head)
@@ -259,6 +256,16 @@ class _Line:
             raise MalformedError("the answer does not say how long it is")
         else:
             yield from self._exactly(head.length)
+
+    def skip(self, head: Head) -> None:
+        """Throws the body that belongs to a head away, unless that takes long."""
+        if (head.length or 0) > _MAX_SKIPPED_BYTES:
+            raise MalformedError(_TOO_LONG)
+        left = _MAX_SKIPPED_BYTES
+        for chunk in self.body(head):
+            left -= len(chunk)
+            if left < 0:
+                raise MalformedError(_TOO_LONG)
 
     def close(self) -> None:
         """Closes the connection without waiting."""

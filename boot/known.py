@@ -5,9 +5,10 @@ import logging
 from collections.abc import Sequence
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from ..hal.clock import Clock
+from ..hal.wire.json_lines import decode
 from .cache import read_bounded, write_atomically
 from .lease import Lease
 from .transport import Server
@@ -33,11 +34,11 @@ class KnownServers:
     def load(self, lease: Lease) -> tuple[Server, ...]:
         """Returns the servers, the good one first; empty when DHCP says something else by now."""
         try:
-            kept = json.loads(read_bounded(self._path, _MAX_BYTES) or b"{}")
+            kept: dict[str, Any] = decode(read_bounded(self._path, _MAX_BYTES) or b"{}")
             if kept.get("hints") != _hints(lease):
                 return ()
             found = kept["servers"][:MAX_KNOWN]
-            return tuple(Server(str(name), IPv4Address(address)) for name, address in found)
+            return tuple(_server(*fields) for fields in found)
         except (ValueError, TypeError, KeyError, AttributeError):
             logger.warning("%s is damaged: TFTP and DNS are asked again", self._path)
             return ()
@@ -48,10 +49,17 @@ class KnownServers:
         Raises:
             OSError: The medium refuses it.
         """
-        pairs = [[server.name, str(server.address)] for server in servers[:MAX_KNOWN]]
-        data = json.dumps({"hints": _hints(lease), "servers": pairs}).encode()
+        found = [
+            [server.name, str(server.address), server.ftpes_port, server.https_port]
+            for server in servers[:MAX_KNOWN]
+        ]
+        data = json.dumps({"hints": _hints(lease), "servers": found}).encode()
         if read_bounded(self._path, _MAX_BYTES) != data:
             write_atomically(self._path, data)
+
+
+def _server(name: str, address: str, ftpes_port: int, https_port: int) -> Server:
+    return Server(str(name), IPv4Address(address), int(ftpes_port), int(https_port))
 
 
 def _hints(lease: Lease) -> list[str]:

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
+from ..hal.wire.json_lines import decode
 from .cache import read_bounded, remove, write_atomically
 from .errors import DhcpError
 from .wire.dhcp import INFINITE_S, DhcpMessage, Option, Options, Route
@@ -156,9 +157,9 @@ class Lease:
         """Returns the lease in the bytes of a lease.json.
 
         Raises:
-            ValueError, TypeError, KeyError: The file is damaged.
+            ValueError, TypeError, KeyError, OverflowError: The file is damaged.
         """
-        values = json.loads(data)
+        values: dict[str, Any] = decode(data)
         return cls(
             address=IPv4Address(values["address"]),
             prefix=int(values["prefix"]),
@@ -194,7 +195,7 @@ class LeaseStore:
             return None
         try:
             return Lease.from_json(data)
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, OverflowError):
             logger.warning("%s is damaged and is ignored", self._path.name)
             return None
 

@@ -26,6 +26,7 @@ CLIENT_PORT: Final = 68
 
 _SO_ATTACH_FILTER = 26
 _MAX_FRAME = 65_535
+_MAX_HEARD = 1000
 
 Program: TypeAlias = tuple[tuple[int, int, int, int], ...]
 
@@ -119,12 +120,27 @@ class ArpPort:
         while True:
             await asyncio.sleep(0)  # as above
             frame = await asyncio.get_running_loop().sock_recv(self._link, _MAX_FRAME)
-            try:
-                packet = ArpPacket.parse(frame)
-            except WireError:
-                continue
-            if packet.sender_mac != self._mac and packet.claims(self.address):
+            if (packet := self._rival_in(frame)) is not None:
                 return packet
+
+    def heard(self) -> ArpPacket | None:
+        """Returns a rival that is heard already, without waiting for one."""
+        for _ in range(_MAX_HEARD):
+            try:
+                packet = self._rival_in(self._link.recv(_MAX_FRAME))
+            except BlockingIOError:
+                return None
+            if packet is not None:
+                return packet
+        return None
+
+    def _rival_in(self, frame: bytes) -> ArpPacket | None:
+        try:
+            packet = ArpPacket.parse(frame)
+        except WireError:
+            return None
+        is_rival = packet.sender_mac != self._mac and packet.claims(self.address)
+        return packet if is_rival else None
 
     def close(self) -> None:
         """Closes the socket."""

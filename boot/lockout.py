@@ -13,9 +13,10 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from ..hal.clock import Clock
+from ..hal.wire.json_lines import decode
 from .cache import read_bounded, write_atomically
 from .errors import LockedOutError
 
@@ -176,10 +177,10 @@ def parse_counts(data: bytes, ahead_s: float, now: float) -> tuple[Count, dict[s
         ValueError: The file is damaged.
     """
     try:
-        found = json.loads(data)
+        found: dict[str, Any] = decode(data)
         users = {str(key): _count(entry, ahead_s, now) for key, entry in found["users"].items()}
         unit = _count(found["unit"], ahead_s, now)
-    except (KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+    except (KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(f"not a file of counts: {error!r}") from error
     if len(users) > MAX_USERS:
         raise ValueError(f"{len(users)} users exceed {MAX_USERS}")

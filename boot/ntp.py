@@ -101,8 +101,11 @@ class SntpClient:
             try:
                 async with asyncio.timeout(self._timeout_s):
                     return await self._exchange(server, not_before)
-            except (TimeoutError, OSError) as error:
-                logger.debug("NTP server %s: %r", server, error)
+            except TimeoutError:
+                logger.debug("NTP server %s is silent", server)
+            except OSError as error:
+                logger.debug("NTP server %s: %s", server, error)
+                await asyncio.sleep(self._timeout_s)
             except NtpRefusedError as error:
                 self._refusing.add(server)
                 return error
@@ -178,8 +181,8 @@ def _agree(one: Sample, other: Sample) -> bool:
 
 
 def _check(packet: NtpPacket, server: str) -> None:
-    if packet.stratum == 0:
-        code = packet.reference_id.decode("ascii", "replace").rstrip("\0")
+    code = packet.reference_id.decode("ascii", "replace").rstrip("\0")
+    if packet.stratum == 0 and code.isalnum():  # chronyd that is not synchronised says 0 and none
         kind = NtpRefusedError if packet.reference_id in _REFUSALS else NtpError
         raise kind(f"the NTP server sends the kiss of death {code!r}", server=server)
     if packet.leap == _UNSYNCHRONISED or packet.stratum not in _STRATA or not packet.transmit:

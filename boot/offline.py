@@ -10,8 +10,9 @@ import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
+from ..hal.wire.json_lines import decode
 from .cache import remove
 from .errors import BadCredentialsError, DirectoryUnreachableError, VaultError
 from .vault import Vault
@@ -72,10 +73,10 @@ class Verifier:
             VaultError: It is none.
         """
         try:
-            found = json.loads(data)
+            found: dict[str, Any] = decode(data)
             salt, digest = bytes.fromhex(found["salt"]), bytes.fromhex(found["digest"])
             return cls(str(found["name"]), float(found["learned"]), Secret(salt, digest))
-        except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise VaultError(f"no verifier: {error!r}") from error
 
     def __bytes__(self) -> bytes:

@@ -1,5 +1,6 @@
 """What the boot agent answers on its control socket, one method each."""
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address
@@ -14,12 +15,14 @@ from .errors import ControlError, DhcpError, DnsError
 from .login import Logins
 from .status import StatusBoard
 
+logger = logging.getLogger(__name__)
+
 REPORTED: Final = ("matrix", "runtime", "hal", "register")
 """The stages that the services may report about."""
 
 
 class Requests:
-    """Answers status, login, logout and reports.
+    """Answers status, login, logout, reports and retry.
 
     Args:
         status: The stages and alarms.
@@ -27,6 +30,7 @@ class Requests:
         connection: Finds the directory.
         configuration: The one in force; None before there is one.
         heard: Told stage and state of every report.
+        retry: Ends every wait for a better time.
     """
 
     def __init__(
@@ -36,12 +40,14 @@ class Requests:
         connection: Connection,
         configuration: Callable[[], Document | None],
         heard: Callable[[str, str], None],
+        retry: Callable[[], None],
     ) -> None:
         self._status = status
         self._logins = logins
         self._connection = connection
         self._configuration = configuration
         self._heard = heard
+        self._retry = retry
 
     def methods(self) -> dict[str, Handler]:
         """Returns every method by its name."""
@@ -50,6 +56,7 @@ class Requests:
             "login": self._log_in,
             "logout": self._log_out,
             "report": self._take_report,
+            "retry": self._try_again,
         }
 
     async def _say_status(self, _: JsonObject) -> Mapping[str, object]:
@@ -66,6 +73,11 @@ class Requests:
 
     async def _log_out(self, _: JsonObject) -> Mapping[str, object]:
         self._logins.logout()
+        return {}
+
+    async def _try_again(self, _: JsonObject) -> Mapping[str, object]:
+        logger.info("somebody asks for another attempt")
+        self._retry()
         return {}
 
     async def _take_report(self, parameters: JsonObject) -> Mapping[str, object]:

@@ -148,11 +148,15 @@ class StaticClient:
         raise DhcpError("nobody keeps the configured address")  # pragma: no cover - no end
 
     async def release(self, lease: Lease) -> None:
-        """Stops watching over the address; no server knows of it.
+        """Lets the address go; no server knows of it.
 
         Args:
             lease: What was configured.
         """
+        self.close()
+
+    def close(self) -> None:
+        """Lets the address go unwatched."""
         if self._guard is not None:
             self._guard.close()
 

@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 StageState: TypeAlias = Literal["waiting", "running", "done", "failed"]
 
+STARTING = "starting"
+SAFE_MODE = "safe mode"
 RUNNING = "running"
 """What the board shows instead of a stage once the boot is over."""
 
@@ -169,7 +171,8 @@ class StatusBoard:
         self._redactor = redactor or Redactor()
         self._stages = {name: Stage(name, clock) for name in SEQUENCE}
         self._alarms: dict[str, Alarm] = {}
-        self._current = "starting"
+        self._current = STARTING
+        self._is_written = True
 
     @property
     def current(self) -> str:
@@ -193,7 +196,7 @@ class StatusBoard:
 
     def begin(self, name: str, detail: str = "") -> None:
         """Says that a stage has started."""
-        if self._current != RUNNING:
+        if self._current not in (RUNNING, SAFE_MODE):
             self._current = name
         self.stage(name).begin(detail)
         self._tell(logging.INFO, Event("started", name, detail), "%s: started %s", name, detail)
@@ -276,12 +279,18 @@ class StatusBoard:
 
     def starting(self) -> None:
         """Says that a new boot has begun: what an earlier one left in the file is over."""
-        self._tell(logging.INFO, Event("agent started"), "the boot agent starts")
+        self._current = STARTING
+        self._tell(logging.INFO, Event("boot started"), "the boot starts")
 
     def running(self) -> None:
         """Says that the boot is over and the unit runs."""
         self._current = RUNNING
         self._tell(logging.INFO, Event("running"), "running")
+
+    def safe_mode(self) -> None:
+        """Says that the unit cannot run now and waits for a reason to try again."""
+        self._current = SAFE_MODE
+        self._tell(logging.ERROR, Event("safe mode"), "safe mode")
 
     # ------------------------------------------------------------ alarms and facts
 
@@ -330,4 +339,8 @@ class StatusBoard:
         try:
             write_atomically(self._path, data, durable=False)
         except OSError as error:
-            logger.warning("status.json is not written: %s", error)
+            if self._is_written:
+                logger.warning("status.json is not written: %s", error)
+            self._is_written = False
+        else:
+            self._is_written = True

@@ -10,6 +10,7 @@ from pathlib import Path
 from ..hal.backoff import Backoff
 from ..hal.clock import Clock
 from ..hal.syslog import Redactor
+from .bell import Bell
 from .binding import Timing
 from .health import Pace
 from .interface import Interface
@@ -32,10 +33,12 @@ class Surroundings:
         dhcp: How patient the DHCP client is.
         retry: Delays between attempts at the interface and at the TSS.
         restart: Delays between repeated deaths of a service.
+        safe: Delays between attempts in safe mode.
         slots: Makes the keeper of the firmware, given a folder of its own, and who says whether an
             image was signed.
         health: How closely new firmware is looked at.
         restart_unit: Restarts the whole unit.
+        bell: Ends waits between attempts, because somebody asks for one now.
         redactor: Takes secrets out of whatever is written or shown.
     """
 
@@ -47,9 +50,11 @@ class Surroundings:
     dhcp: Timing
     retry: Backoff
     restart: Backoff
+    safe: Backoff
     slots: Callable[[Path, Callable[[str], bool]], SlotManager]
     health: Pace
     restart_unit: Callable[[], Awaitable[None]]
+    bell: Bell = field(default_factory=Bell)
     redactor: Redactor = field(default_factory=Redactor)
 
 
@@ -66,6 +71,7 @@ def surroundings(
         dhcp=Timing.standard(rng),
         retry=Backoff(first_s=2, cap_s=300, jitter=0.25, rng=rng),
         restart=Backoff(first_s=0.5, cap_s=30, jitter=0.25, rng=rng),
+        safe=Backoff(first_s=60, cap_s=3600, jitter=0.25, rng=rng),
         slots=FileSlots,
         health=Pace(),
         restart_unit=_restart_unit,

@@ -2,6 +2,14 @@
 
 import ssl
 from pathlib import Path
+from typing import Final
+
+_REFUSALS: Final = frozenset(
+    {
+        "ACCESS_DENIED", "BAD_CERTIFICATE", "CERTIFICATE_EXPIRED", "CERTIFICATE_REQUIRED",
+        "CERTIFICATE_REVOKED", "CERTIFICATE_UNKNOWN", "UNKNOWN_CA", "UNSUPPORTED_CERTIFICATE",
+    }
+)  # fmt: skip
 
 
 def client_context(ca: Path) -> ssl.SSLContext:
@@ -22,6 +30,11 @@ def client_context(ca: Path) -> ssl.SSLContext:
 def handshake_round_trips(connection: ssl.SSLSocket | ssl.SSLObject) -> int:
     """Returns what the handshake cost: 1 with TLS 1.3 or a resumed session, else 2."""
     return 1 if connection.version() == "TLSv1.3" or connection.session_reused else 2
+
+
+def refuses_certificate(error: ssl.SSLError) -> bool:
+    """Whether the other side has refused the certificate that was shown to it (RFC 8446 6.2)."""
+    return (error.reason or "").rpartition("_ALERT_")[2] in _REFUSALS
 
 
 def why(error: ssl.SSLError) -> str:

@@ -37,6 +37,7 @@ _MISSING = (ErrorCode.FILE_NOT_FOUND, ErrorCode.ACCESS_VIOLATION)
 _BATTERED = "a firewall or tunnel between may drop what it sends: allow UDP, or blocks of 512 bytes"
 _MAX_DATAGRAM = 65_535
 _MAX_FOREIGN = 1000
+_MAX_MALFORMED = 100
 _BATCH = 64
 _IP_RECVERR = 11
 
@@ -113,6 +114,7 @@ class Transfer:
         self._acknowledgements = 0
         self._disturbances = 0
         self._foreign = 0
+        self._malformed = 0
         self._due = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -199,7 +201,7 @@ class Transfer:
         try:
             packet = parse(data)
         except WireError as error:
-            logger.warning("dropped a TFTP packet of %s: %s", self._server, error)
+            self._drop(error)
             return
         if isinstance(packet, Data):
             self._take_block(packet)
@@ -207,6 +209,14 @@ class Transfer:
             self._act(self._download.agree(packet.options))
         elif isinstance(packet, Failure):
             self._take_failure(packet)
+
+    def _drop(self, error: WireError) -> None:
+        """Tells of the first malformed packet, ends the transfer at the last one that is borne."""
+        if not self._malformed:
+            logger.warning("dropped a TFTP packet of %s: %s", self._server, error)
+        self._malformed += 1
+        if self._malformed > _MAX_MALFORMED:
+            raise self._refused(f"more than {_MAX_MALFORMED} malformed packets", REMEDY)
 
     def _take_block(self, packet: Data) -> None:
         if self._one_block and len(packet.payload) >= BLOCK_BYTES:

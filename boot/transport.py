@@ -1,6 +1,7 @@
 """How files come from a TSS: the same tree over FTPES or HTTPS, one logged-in session at a time."""
 
 import contextlib
+import errno
 import os
 import re
 import select
@@ -13,8 +14,8 @@ from typing import Final, NoReturn, Protocol, TypeVar
 
 from ..hal.clock import Clock
 from .bandwidth import Bandwidth
-from .errors import NoSuchFileError, TransportError, UntrustedServerError
-from .tls import why
+from .errors import AccountRefusedError, NoSuchFileError, TransportError, UntrustedServerError
+from .tls import refuses_certificate, why
 from .wire.errors import WireError
 
 Failure = TypeVar("Failure", bound=TransportError)
@@ -27,6 +28,7 @@ _SEGMENT = r"[A-Za-z0-9_-][A-Za-z0-9._-]*"
 _PATH = re.compile(rf"{_SEGMENT}(/{_SEGMENT})*")
 _MAX_PATH = 512
 _TRUST_REMEDY = "check the TSS certificate: issued by the factory's CA, for this name, not expired"
+_CERTIFICATE_REMEDY = "look whether the TSS has revoked the unit; enrol its MAC again"
 _TLS_REMEDY = "let the TSS speak TLS 1.2 or later, and check what is between it and the unit"
 
 
@@ -190,6 +192,10 @@ def connected(connection: socket.socket) -> None:
     code = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     if code:
         raise OSError(code, os.strerror(code))
+    try:
+        connection.getpeername()
+    except OSError as error:
+        raise ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET)) from error
 
 
 def wait(events: Mapping[socket.socket, int], seconds: float) -> frozenset[socket.socket]:
@@ -245,6 +251,9 @@ class Place:
         """Raises what a person can act on; what is not about the server goes up unchanged."""
         if isinstance(error, ssl.SSLCertVerificationError):
             raise self.error(UntrustedServerError, why(error), _TRUST_REMEDY) from error
+        if isinstance(error, ssl.SSLError) and refuses_certificate(error):
+            words = f"the unit's certificate is refused: {why(error)}"
+            raise self.error(AccountRefusedError, words, _CERTIFICATE_REMEDY) from error
         if isinstance(error, ssl.SSLError):
             raise self.error(TransportError, why(error), _TLS_REMEDY) from error
         if isinstance(error, (OSError, EOFError, WireError)):

@@ -43,7 +43,7 @@ class HintStore:
         """Returns the names; empty when there are none."""
         try:
             names = json.loads(read_bounded(self._path, _MAX_HINT_BYTES) or b"[]")
-        except ValueError:
+        except (ValueError, RecursionError):
             return ()
         return tuple(str(name) for name in names) if isinstance(names, list) else ()
 

@@ -7,6 +7,7 @@ open is used before another is opened, and what one transport begins another one
 
 import contextlib
 import logging
+import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, Protocol
@@ -23,6 +24,7 @@ HTTPS: Final = "https"
 DEFAULT_ORDER: Final = (FTPES, HTTPS)
 
 _METADATA = "metadata/"
+_HANGING_UP = (ssl.SSLError, EOFError, ConnectionResetError, BrokenPipeError)
 _PROGRESS_BYTES = 1_048_576
 """A connection that brought so much before it broke is worth another one."""
 
@@ -57,6 +59,7 @@ class Visit:
         order: Sequence[str] = DEFAULT_ORDER,
         count: Callable[[int], None],
         trouble: Callable[[TransportError], None],
+        openers: Mapping[str, Opener] = OPENERS,
     ) -> None:
         """Prepares a visit; nothing is opened yet.
 
@@ -67,14 +70,17 @@ class Visit:
             order: The transports that may be used, the first one first.
             count: Is told the round trips that had to be waited for.
             trouble: Is told what went wrong with a transport although another one may do.
+            openers: How each transport is opened.
         """
         self.server = server
         self.way = ""
+        self._answered = False
         self._account = account
         self._terms = terms
         self._order = tuple(order)
         self._count = _Counter(count)
         self._trouble = trouble
+        self._openers = openers
         self._foreseen: tuple[str, ...] = ()
         self._sessions: dict[str, Session] = {}
         self._opening: dict[str, _Opening] = {}
@@ -86,9 +92,14 @@ class Visit:
         return tuple(name for name in self._order if name not in {*self._failures, self.way})
 
     @property
-    def ways(self) -> tuple[str, ...]:
-        """The transports that are open, in order."""
-        return tuple(name for name in self._order if name in self._sessions)
+    def hung_up_on(self) -> bool:
+        """Whether the server was there and spoke TLS, but never answered a thing.
+
+        Some servers do that to who shows a certificate that they do not accept: not all send,
+        and not every network brings, the alert that says so.
+        """
+        causes = [failure.__cause__ for failure in self._failures.values()]
+        return not self._answered and any(isinstance(cause, _HANGING_UP) for cause in causes)
 
     def open(self, foreseen: Sequence[str], *, prepare: bool) -> None:
         """Opens the transport that metadata comes over.
@@ -133,8 +144,10 @@ class Visit:
                 try:
                     for chunk in self._session(name).fetch(path, offset=offset):
                         offset += len(chunk)
+                        self._answered = True
                         yield chunk
                 except NoSuchFileError:
+                    self._answered = True
                     raise
                 except TransportError as error:
                     goes_on = offset - begun >= _PROGRESS_BYTES
@@ -179,7 +192,7 @@ class Visit:
         return self._sessions[name]
 
     def _open(self, name: str, count: Callable[[int], None]) -> Session:
-        opener, foreseen = OPENERS[name], self._foreseen
+        opener, foreseen = self._openers[name], self._foreseen
         return opener(self.server, self._account, self._terms, count=count, foreseen=foreseen)
 
     def _lose(self, name: str, error: TransportError, *, for_good: bool = True) -> None:

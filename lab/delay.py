@@ -201,7 +201,7 @@ def delayed_link(
         ToolMissingError: a program or the C compiler is not installed.
     """
     limits = limits or Limits()
-    with _namespace() as pid:
+    with own_namespace() as pid:
         _ip(*_cable("near0", "near1", limits), *_cable("far0", "far1", limits))
         for name in ("near0", "far0"):
             switch_offloads_off(name)
@@ -221,7 +221,7 @@ def delayed_link(
 
 
 @contextlib.contextmanager
-def _namespace() -> Iterator[int]:
+def own_namespace() -> Iterator[int]:
     """A network namespace that ends with its process, and this with its standard input."""
     command = [str(tool("unshare").path), "--net", "--", "cat"]
     with subprocess.Popen(

@@ -42,6 +42,7 @@ PACKAGES: Mapping[str, str] = {
     "lftp": "lftp",
     "mksquashfs": "squashfs-tools",
     "mount": "mount",
+    "nginx": "nginx",
     "nsenter": "util-linux",
     "proftpd": "proftpd-core",
     "qemu-system-x86_64": "qemu-system-x86",
@@ -65,7 +66,7 @@ _GUEST = frozenset({"busybox", "depmod", "qemu-system-x86_64"})
 
 _PEERS = frozenset(
     {"atftp", "chronyd", "curl", "dbus-daemon", "dhcpd", "dhcrelay", "in.tftpd", "kea-dhcp4"}
-    | {"lftp", "mksquashfs", "proftpd", "rauc", "tftp", "vsftpd"}
+    | {"lftp", "mksquashfs", "nginx", "proftpd", "rauc", "tftp", "vsftpd"}
 )
 """Programs that only tests and measurements meet."""
 

@@ -72,6 +72,7 @@ PEER_PACKAGES = (
     "isc-dhcp-server",
     "kea-dhcp4-server",
     "lftp",
+    "nginx",
     "proftpd-core",
     "proftpd-mod-crypto",
     "rauc",

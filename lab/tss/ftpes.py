@@ -17,6 +17,7 @@ from pyftpdlib.authorizers import (  # type: ignore[import-untyped]
 )
 from pyftpdlib.filesystems import AbstractedFS  # type: ignore[import-untyped]
 from pyftpdlib.handlers import TLS_FTPHandler  # type: ignore[import-untyped]
+from pyftpdlib.ioloop import IOLoop  # type: ignore[import-untyped]
 from pyftpdlib.servers import FTPServer  # type: ignore[import-untyped]
 from sqlalchemy import Engine
 
@@ -73,7 +74,7 @@ class FtpesServer:
             ssl_context = _context(certificate, units)
             tell_of = staticmethod(tell)
 
-        self._server = FTPServer((address, port), Handler, backlog=_BACKLOG)
+        self._server = FTPServer((address, port), Handler, backlog=_BACKLOG, ioloop=IOLoop())
         self._server.max_cons = CONNECTIONS_MAX
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="ftpes", daemon=True)

@@ -5,6 +5,7 @@ not the ``bench`` fixture.  All of them run together in one ``pytest`` inside a 
 with all that fixtures can do, and each is reported here under its own name.
 """
 
+import asyncio
 import os
 import socket
 import ssl
@@ -15,10 +16,11 @@ import threading
 import warnings
 import xml.etree.ElementTree as ElementTree
 from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +37,11 @@ from tuf.api.metadata import (
 )
 
 from openturret.boot.identity import Identity
+from openturret.boot.transport import Server
 from openturret.lab import namespace
 from openturret.lab.certificates import Authority
 from openturret.lab.errors import NamespaceError, ToolMissingError
+from openturret.lab.tss import Administration
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # asyncore, in Python 3.11
@@ -46,10 +50,13 @@ with warnings.catch_warnings():
     from pyftpdlib.ioloop import IOLoop  # type: ignore[import-untyped]
     from pyftpdlib.servers import FTPServer  # type: ignore[import-untyped]
 
+    from openturret.lab.tss import ftpes
+    from openturret.lab.tss.node import Node
+
 MAC = "02:54:50:00:00:01"
 PASSWORD = "a long secret"
 MAC_FOLDER = "02-54-50-00-00-01"
-_TIMEOUT_S = 300
+_TIMEOUT_S = 900
 HERE = Path(__file__).parent
 
 
@@ -301,6 +308,65 @@ def start_tss(tree: SignedTree, authority: Authority) -> Iterator[Callable[..., 
     yield start
     for tss in running:
         tss.close()
+
+
+class LabTss:
+    """A node of the bench's TSS, in a thread: FTPES, HTTPS and enrolment of one administration."""
+
+    NAME = "tss1.turret.example"
+
+    def __init__(self, folder: Path, certificate: Path) -> None:
+        ports = _free_port(), _free_port()
+        self.server = Server(self.NAME, IPv4Address("127.0.0.1"), *ports)
+        self._node = Node("127.0.0.1", folder, certificate, ports=ports)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever)
+        self._thread.start()
+        self._do(self._node.start())
+
+    def close(self) -> None:
+        self._do(self._node.close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def _do(self, work: Coroutine[object, object, None]) -> None:
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+@pytest.fixture
+def tss(tmp_path: Path, identity: Identity) -> Administration:
+    """An administration that knows the unit, and its site's configuration."""
+    made = Administration(tmp_path / "administration")
+    made.add_unit(mac=identity.mac, serial=identity.serial, model=identity.model,
+                  password=identity.password)  # fmt: skip
+    made.set_configuration("default", {"application.config.version": 1})
+    made.publish()
+    return made
+
+
+@pytest.fixture
+def start_lab_tss(
+    tss: Administration, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., LabTss]]:
+    """Starts nodes over the administration; by default with a good certificate for tss1."""
+    good = authority.issue("lab", [LabTss.NAME]).both
+    running: list[LabTss] = []
+    monkeypatch.setattr(ftpes._UnitHandler, "auth_failed_timeout", 0)
+
+    def start(certificate: Path = good, folder: Path = tss.folder) -> LabTss:
+        running.append(LabTss(folder, certificate))
+        return running[-1]
+
+    yield start
+    for node in running:
+        node.close()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -82,6 +82,7 @@ async def test_a_real_cable_is_pulled_and_plugged_in() -> None:
         subprocess.run(["ip", "link", "set", "cable1", "down"], check=True)
         subprocess.run(["ip", "link", "set", "cable1", "up"], check=True)
         assert await within(carrier, 10)
+        assert not await within(carrier, 0.02)
     subprocess.run(["ip", "link", "del", "cable0"], check=True)
 
 

@@ -11,16 +11,15 @@ import ssl
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING
 
 import pytest
-from aiohttp import web
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -45,11 +44,11 @@ from openturret.boot.transport import Account, Server
 from openturret.hal.backoff import Backoff, Waits
 from openturret.hal.clock import SystemClock
 from openturret.lab.certificates import Authority
-from openturret.lab.tss import Administration, https
-from openturret.lab.tss.database import open_database
-from openturret.lab.tss.enrolment import EnrolmentAuthority, Files
+from openturret.lab.tss import Administration
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from tests.boot.conftest import LabTss
+
 NAME = "tss1.turret.example"
 HOST = IPv4Address("127.0.0.1")
 HASTY = EstTiming(connect_s=2, call_s=2)
@@ -68,63 +67,9 @@ class ShiftedClock:
         return SystemClock().unix() + self.ahead_s
 
 
-class Node:
-    """The HTTPS side of a TSS, in a thread."""
-
-    def __init__(self, folder: Path, certificate: Path, lifetime: timedelta) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever)
-        self._thread.start()
-        self._runner, self.port = self._do(self._start(folder, certificate, lifetime))
-
-    def close(self) -> None:
-        self._do(self._runner.cleanup())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-
-    def _do(self, work: Coroutine[object, object, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
-
-    async def _start(
-        self, folder: Path, certificate: Path, lifetime: timedelta
-    ) -> tuple[web.AppRunner, int]:
-        database = open_database(folder / "tss.db")
-        authority = EnrolmentAuthority(Files.below(folder), database, lifetime=lifetime)
-        runner = web.AppRunner(https.application(folder / "tree", database, authority))
-        await runner.setup()
-        tls = https.context(certificate, units=Files.below(folder).certificate)
-        site = web.TCPSite(runner, str(HOST), 0, ssl_context=tls)
-        await site.start()
-        return runner, runner.addresses[0][1]
-
-
 @pytest.fixture
-def tss(tmp_path: Path, identity: Identity) -> Administration:
-    made = Administration(tmp_path / "administration")
-    add(made, identity)
-    made.set_configuration("default", {"application.config.version": 1})
-    made.publish()
-    return made
-
-
-@pytest.fixture
-def start_node(tss: Administration, authority: Authority) -> Iterator[Callable[..., Server]]:
-    good = authority.issue("est", [NAME]).both
-    running: list[Node] = []
-
-    def start(certificate: Path = good, lifetime: timedelta = timedelta(days=90)) -> Server:
-        running.append(Node(tss.folder, certificate, lifetime))
-        return Server(NAME, HOST, https_port=running[-1].port)
-
-    yield start
-    for node in running:
-        node.close()
-
-
-@pytest.fixture
-def server(start_node: Callable[..., Server]) -> Server:
-    return start_node()
+def server(start_lab_tss: Callable[..., LabTss]) -> Server:
+    return start_lab_tss().server
 
 
 @pytest.fixture
@@ -138,13 +83,9 @@ def enrolment(tmp_path: Path, identity: Identity, clock: ShiftedClock) -> Enrolm
     return Enrolment(identity, tmp_path / "enrolment" / "unit.pem", clock, floor, HASTY)
 
 
-def add(tss: Administration, identity: Identity) -> None:
-    tss.add_unit(
-        mac=identity.mac,
-        serial=identity.serial,
-        model=identity.model,
-        password=identity.password,
-    )
+def admit(tss: Administration, identity: Identity) -> None:
+    tss.add_unit(mac=identity.mac, serial=identity.serial, model=identity.model,
+                 password=identity.password)  # fmt: skip
 
 
 def read(server: Server, context: ssl.SSLContext, account: Account | None = None) -> int:
@@ -232,7 +173,7 @@ def test_a_revoked_unit_is_shut_out(
     for call in (enrolment.renew, enrolment.enrol):
         with pytest.raises(EnrolmentRefusedError):
             call(server)
-    add(tss, identity)
+    admit(tss, identity)
     assert read(server, enrolment.context()) == 401, "the old certificate stays revoked"
     enrolment.enrol(server)
     assert read(server, enrolment.context()) == 200
@@ -242,7 +183,7 @@ def test_another_units_certificate_reads_nothing_of_ours(
     enrolment: Enrolment, server: Server, tss: Administration, identity: Identity, tmp_path: Path
 ) -> None:
     other = replace(identity, mac="02:54:50:00:00:09", username="02:54:50:00:00:09", serial="TP9")
-    add(tss, other)
+    admit(tss, other)
     theirs = Enrolment(other, tmp_path / "other.pem", SystemClock(),
                        ClockFloor(tmp_path / "floor", SystemClock()), HASTY)  # fmt: skip
     theirs.enrol(server)
@@ -319,7 +260,7 @@ def test_after_a_refusal_a_new_certificate_is_got(
     enrolment.answer_refusal(server)
     first = enrolment.validity()
     tss.revoke_unit(identity.mac)
-    add(tss, identity)
+    admit(tss, identity)
     enrolment.answer_refusal(server)
     assert first
     assert read(server, enrolment.context()) == 200
@@ -372,7 +313,7 @@ async def test_a_failure_is_an_alarm_with_a_remedy_until_it_works(
     assert not await keeper.attempt()
     assert ALARM in str(status.as_json()["alarms"])
     assert "factory folder" in str(status.as_json()["alarms"])
-    add(tss, identity)
+    admit(tss, identity)
     assert await keeper.attempt()
     assert status.as_json()["alarms"] == []
 
@@ -584,7 +525,7 @@ def test_an_endless_answer_ends_at_a_bound(enrolment: Enrolment, authority: Auth
 
 @pytest.mark.parametrize("wrong", ["expired", "foreign", "name"])
 def test_a_wrong_certificate_gets_no_password(
-    enrolment: Enrolment, authority: Authority, start_node: Callable[..., Server], wrong: str,
+    enrolment: Enrolment, authority: Authority, start_lab_tss: Callable[..., LabTss], wrong: str,
     tmp_path: Path,
 ) -> None:  # fmt: skip
     foreign = Authority(tmp_path / "foreign", now=datetime.now(UTC))
@@ -594,7 +535,7 @@ def test_a_wrong_certificate_gets_no_password(
         "name": lambda: authority.issue("wrong", ["elsewhere.turret.example"]),
     }[wrong]()
     with pytest.raises(UntrustedServerError) as caught:
-        enrolment.enrol(start_node(certificate.both))
+        enrolment.enrol(start_lab_tss(certificate.both).server)
     assert "factory's CA" in caught.value.remedy
 
 

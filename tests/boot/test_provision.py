@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
 import shutil
+import socket
+import threading
 import zipfile
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -68,6 +71,10 @@ def content(version: int = 1, firmware: str = "0.1.0") -> dict[str, bytes]:
     }
 
 
+def served_by(node: Tss) -> Server:
+    return Server("tss1.turret.example", HOST, node.port, node.https_port)
+
+
 @dataclass
 class Unit:
     """A provisioner whose TSS nodes are told where they listen."""
@@ -77,10 +84,10 @@ class Unit:
     slots: FileSlots
     provisioner: Provisioner
 
-    async def visit(self, *nodes: Tss) -> int:
+    async def visit(self, *nodes: Tss | Server) -> int:
         async def servers() -> AsyncIterator[Server]:
             for node in nodes:
-                yield Server("tss1.turret.example", HOST, node.port, node.https_port)
+                yield node if isinstance(node, Server) else served_by(node)
 
         take = self.provisioner._provision
         return (await self.provisioner._first_good(servers(), take))[1].version
@@ -174,6 +181,84 @@ async def test_the_next_server_is_used_when_the_first_is_dead(
     dead, good = start_tss(), start_tss()
     dead.close()
     assert await unit.visit(dead, good) == 1
+
+
+@contextlib.contextmanager
+def wicked(answer: bytes) -> Iterator[Server]:
+    """A server that says the same to everybody on both ports, and then nothing any more."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        thread = threading.Thread(target=_say_to_all, args=(listener, answer))
+        thread.start()
+        yield Server("tss1.turret.example", HOST, port, port)
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+def _say_to_all(listener: socket.socket, answer: bytes) -> None:
+    with contextlib.suppress(OSError):
+        while True:
+            with listener.accept()[0] as client, contextlib.suppress(OSError):
+                client.sendall(answer)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"nonsense\r\n",
+        b"220 hi\r\n234 go on\r\n230 welcome\r\n",
+        b"220-" + b"a" * 100_000,
+        b"\x16\x03\x01\x00\x02\x02\x28",
+        b"HTTP/1.1 200 OK\r\n\r\n",
+    ],
+    ids=["cut", "nonsense", "injection", "endless", "alert", "plain"],
+)
+async def test_the_next_server_is_used_when_the_first_is_wicked(
+    answer: bytes, unit: Unit, tree: SignedTree, start_tss: Callable[..., Tss]
+) -> None:
+    tree.publish(content())
+    good = start_tss()
+    with wicked(answer) as bad:
+        assert await unit.visit(bad, good) == 1
+
+
+ROUND_TRIPS = {
+    "both": {"cold": (2, 6, 8), "warm": (2, 1, 0)},
+    "https": {"cold": (2, 4, 2), "warm": (2, 1, 0)},
+    "ftpes": {"cold": (5, 15, 8), "warm": (5, 3, 0)},
+}
+"""Of tss, trust and slot, as docs/boot.md has them."""
+
+
+@pytest.mark.parametrize("transports", ROUND_TRIPS)
+async def test_round_trips_by_transport(
+    transports: str, unit: Unit, tree: SignedTree, start_tss: Callable[..., Tss]
+) -> None:
+    tree.publish(content())
+    node = start_tss()
+    server = served_by(node)
+    if transports == "ftpes":
+        node.close_https()
+    if transports == "https":
+        server = replace(server, ftpes_port=1)
+    for boot in ("cold", "warm"):
+        unit.status.reset(("tss", "trust", "slot"))
+        await unit.visit(server)
+        counted = tuple(unit.status.stage(name).round_trips for name in ("tss", "trust", "slot"))
+        assert counted == ROUND_TRIPS[transports][boot], boot
+
+
+async def test_a_tree_that_is_refused_over_one_transport_may_be_good_over_the_other(
+    unit: Unit, tree: SignedTree, start_tss: Callable[..., Tss], tmp_path: Path
+) -> None:
+    tree.publish(content())
+    good = start_tss()
+    tree.folder = tmp_path / "empty"
+    empty = start_tss()
+    mixed = Server("tss1.turret.example", HOST, good.port, empty.https_port)
+    assert await unit.visit(mixed) == 1
+    assert REFUSED_ALARM in unit.alarms()
 
 
 @pytest.mark.parametrize(

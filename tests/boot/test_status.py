@@ -184,7 +184,7 @@ def test_every_change_is_an_event(
     board.running()
     said = [getattr(record, "structured", None) for record in caplog.records]
     assert said == [
-        {"event": "agent started"},
+        {"event": "boot started"},
         {"event": "started", "stage": "dns"},
         {"event": "done", "stage": "dns", "detail": "tss1", "duration_s": 0.5, "round_trips": 1,
          "server": "10.1.0.2"},

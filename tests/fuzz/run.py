@@ -18,7 +18,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -283,6 +283,9 @@ def _last(pattern: str, log: str) -> int:
 
 
 def _reason(log: str) -> str:
+    escaped = re.search(r"Uncaught Python exception: ===\n(.*)", log)
+    if escaped:
+        return escaped[1]
     for line in log.splitlines():
         if re.search(r"ERROR: |runtime error: |broken promise: |SUMMARY: ", line):
             return re.sub(r"^==\d+==\s*", "", line.strip())
@@ -301,26 +304,26 @@ class Session:
     prefix: list[str]
     inputs: Callable[[str], list[bytes]]
 
-    def _words(self, program: Path, corpus: Path, target: str) -> list[str]:
+    def _words(self, program: Sequence[str], corpus: Path, target: str) -> list[str]:
         limit = f"-runs={self.runs}" if self.runs else f"-max_total_time={self.seconds}"
         return [
-            *self.prefix, str(program), str(corpus), limit, f"-seed={self.seed}",
+            *self.prefix, *program, str(corpus), limit, f"-seed={self.seed}",
             f"-timeout={INPUT_TIMEOUT_S}", f"-rss_limit_mb={MEMORY_MB}",
             f"-max_len={LONGEST_INPUT}", "-print_final_stats=1", "-entropic=0",
             f"-artifact_prefix={self.findings}/{target}-",
         ]  # fmt: skip
 
-    def run(self, target: str, program: Path) -> Result:
-        """Runs one target to its limit or its first finding."""
+    def run(self, target: str, program: Sequence[str]) -> Result:
+        """Runs one target, by the words that start it, to its limit or its first finding."""
         corpus = self.corpora / target
         fill_corpus(corpus, self.inputs(target))
         self.findings.mkdir(parents=True, exist_ok=True)
         started = time.monotonic()
         done = subprocess.run(
             self._words(program, corpus, target),
-            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment(), check=False,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment(), check=False,
         )  # fmt: skip
-        log = done.stderr.decode(errors="replace")
+        log = done.stdout.decode(errors="replace")
         result = self._read(target, log, len(list(corpus.iterdir())), time.monotonic() - started)
         if done.returncode == 0:
             self._reduce(program, corpus)
@@ -329,13 +332,13 @@ class Session:
         written = re.findall(r"Test unit written to (\S+)", log)
         return replace(result, finding=written[-1] if written else None, reason=_reason(log))
 
-    def _reduce(self, program: Path, corpus: Path) -> None:
+    def _reduce(self, program: Sequence[str], corpus: Path) -> None:
         if len(list(corpus.iterdir())) <= CORPUS_MAX:
             return
         reduced = corpus.with_suffix(".reduced")
         shutil.rmtree(reduced, ignore_errors=True)
         reduced.mkdir()
-        words = [*self.prefix, str(program), "-merge=1", str(reduced), str(corpus)]
+        words = [*self.prefix, *program, "-merge=1", str(reduced), str(corpus)]
         done = subprocess.run(words, capture_output=True, env=environment(), check=False)
         if done.returncode == 0 and any(reduced.iterdir()):
             shutil.rmtree(corpus)
@@ -354,8 +357,8 @@ class Session:
         )
 
 
-def describe(result: Result) -> str:
-    """Returns one line about a target."""
+def describe(result: Result, runner: str) -> str:
+    """Returns one line about a target; ``runner`` is the command that replays a finding."""
     line = (
         f"{result.target:<12}{result.runs:>9} runs {result.runs_per_second:>7}/s"
         f"  cov {result.coverage:>5}  ft {result.features:>6}  corpus {result.corpus:>5}"
@@ -363,7 +366,7 @@ def describe(result: Result) -> str:
     if not result.broken:
         return line
     found = result.finding
-    replay = f"\n  replay: {Path(__file__).resolve()} --replay {result.target} {found}"
+    replay = f"\n  replay: {runner} --replay {result.target} {found}"
     return f"{line}\n  BROKEN: {result.reason}{replay if found else ''}"
 
 
@@ -425,7 +428,8 @@ def _replay(options: argparse.Namespace, build: Build) -> int:
     return subprocess.run(words, env=environment(), check=False).returncode and EXIT_FOUND
 
 
-def _summary(results: list[Result], where: str) -> None:
+def summary(results: list[Result], where: str) -> None:
+    """Writes the results for machines; ``-`` is the standard output."""
     text = json.dumps({"targets": [asdict(result) for result in results]}, indent=2)
     if where == "-":
         sys.stdout.write(f"{text}\n")
@@ -445,11 +449,11 @@ def _run_all(options: argparse.Namespace, build: Build) -> int:
     say(f"running each for {limit}, {options.jobs} at a time")
     results = []
     with ThreadPoolExecutor(options.jobs) as pool:
-        for result in pool.map(lambda name: session.run(name, programs[name]), programs):
-            say(describe(result))
+        for result in pool.map(lambda name: session.run(name, [str(programs[name])]), programs):
+            say(describe(result, str(Path(__file__).resolve())))
             results.append(result)
     if options.json:
-        _summary(results, options.json)
+        summary(results, options.json)
     return EXIT_FOUND if any(result.broken for result in results) else 0
 
 

@@ -29,6 +29,8 @@ from openturret.boot.tls import client_context
 from openturret.boot.transport import Account, Patience, Server, Terms
 from openturret.lab.certificates import Authority
 
+pytestmark = pytest.mark.slow
+
 NAME = "tss1.turret.example"
 HOST = "127.0.0.1"
 CONTENT = bytes(range(256)) * 200
@@ -184,6 +186,9 @@ def test_what_is_foreseen_shares_a_flight(good: ssl.SSLContext, start: Start) ->
     assert [request.split()[1] for request in server.requests][:1] == [b"/metadata/2.root.json"]
     assert b"".join(session.fetch("metadata/timestamp.json")) == b"/metadata/timestamp.json"
     assert (len(server.requests), server.connections) == (2, 1)
+    with pytest.raises(NoSuchFileError):
+        list(session.fetch("metadata/2.root.json"))
+    assert len(server.requests) == 3, "what is asked for again comes alone"
 
 
 def test_what_was_foreseen_wrongly_is_passed_over(good: ssl.SSLContext, start: Start) -> None:
@@ -205,10 +210,11 @@ def test_a_connection_that_was_closed_meanwhile_is_made_anew(
 
 
 def test_a_server_that_says_it_closes_is_believed(good: ssl.SSLContext, start: Start) -> None:
-    server = Https(good, says(answer(fields=CLOSE), b""))
+    server = Https(good, says(answer(fields=CLOSE)))
     session = start(server)
     session.foresee(["a", "b"])
     assert b"".join(session.fetch("a")) == b"".join(session.fetch("b")) == CONTENT
+    assert server.connections == 2
 
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"

@@ -22,7 +22,7 @@ def states(data: bytes, index: int = 2) -> list[bool]:
 
 
 def test_losses_and_returns_come_in_order() -> None:
-    assert states(message(flags=0) + message(tail=b"\4\0\1") + message(flags=0x1003)) == [
+    assert states(message(flags=0) + message(tail=b"\4\0\1\0") + message(flags=0x1003)) == [
         False, True, False,
     ]  # fmt: skip
 
@@ -36,12 +36,24 @@ def test_an_interface_that_goes_away_has_no_carrier() -> None:
 
 
 def test_a_datagram_cut_anywhere_is_a_value_or_a_typed_error() -> None:
-    whole = message() + message(tail=b"12345")
+    whole = message() + message(tail=b"\5\0\1\0x")
     for length in range(len(whole)):
         try:
             assert len(states(whole[:length])) <= length // 32
         except TruncatedError:
             continue
+
+
+def test_losses_are_counted() -> None:
+    counted = struct.pack("=HHI", 8, 35, 9) + struct.pack("=HHI", 8, 48, 3)
+    (state,) = LinkState.parse_all(message(tail=b"\5\0\1\0x\0\0\0" + counted), index=2)
+    assert state == LinkState(carrier=True, losses=3)
+
+
+@pytest.mark.parametrize("tail", [b"\0\0\x30\0", b"\x09\0\x30\0\0\0\0\0"])
+def test_an_attribute_whose_length_lies_is_an_error(tail: bytes) -> None:
+    with pytest.raises(TruncatedError):
+        states(message(tail=tail))
 
 
 @pytest.mark.parametrize("length", [0, 15, 33, 2**32 - 1])

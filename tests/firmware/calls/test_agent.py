@@ -189,6 +189,14 @@ async def test_a_stopped_agent_says_so_and_a_taken_port_is_an_error(bench: Bench
 
 
 @pytest.mark.slow
+async def test_only_a_thread_that_lives_has_a_pulse(bench: Bench) -> None:
+    async with running(bench.unit_address) as agent:
+        async with asyncio.timeout(DEADLINE_S):
+            await agent.pulse()
+    with pytest.raises(AgentStoppedError):
+        await agent.pulse()
+
+
 async def test_a_raw_request_that_nobody_answers_ends_with_408(bench: Bench) -> None:
     async with running(bench.unit_address) as agent:
         answer = await agent.request(options(f"sip:x@{bench.address(2)}:5999"))
