@@ -125,11 +125,6 @@ class Visit:
                 return
         raise self._worst()
 
-    def foresee(self, paths: Sequence[str]) -> None:
-        """Says what will be fetched next, in order."""
-        for session in self._sessions.values():
-            session.foresee(paths)
-
     def fetch(self, path: str, *, offset: int = 0) -> Iterator[bytes]:
         """Yields the content of a file in chunks, from ``offset`` on; the caller bounds their sum.
 

@@ -174,21 +174,40 @@ class FileSlots:
     def _start(self) -> Slot:
         record = self._file.read()
         while (name := self._chosen(record)) is not None:
-            if self._usable(record, name):
-                return self._begin(record, name)
-            logger.error("slot %s is damaged, or nobody signed it, and not used", name)
-            record = record.emptied(name)
-            self._file.write(record)
+            if not self._usable(record, name):
+                logger.error("slot %s is damaged, or nobody signed it, and not used", name)
+                record = self._forget(record, name)
+            elif (begun := self._begun(record, name)) is not None:
+                self._used = name
+                return self._slot(begun, name)
+            else:
+                record = replace(record, trial=None)
         raise SlotError("no slot holds whole firmware", _EMPTY_REMEDY)
 
-    def _begin(self, record: Record, name: str) -> Slot:
-        """Counts a trial before its start, so that it counts even if the power fails then."""
+    def _begun(self, record: Record, name: str) -> Record | None:
+        """Counts a trial before its start, so that it counts even if the power fails then.
+
+        Returns:
+            The record of now; None for a trial that cannot be counted, while there is a good slot.
+        """
         trial = record.trial
-        if trial and trial.slot == name and trial.state is TrialState.PENDING:
-            record = record.started()
-            self._file.write(record)
-        self._used = name
-        return self._slot(record, name)
+        if trial is None or trial.slot != name or trial.state is not TrialState.PENDING:
+            return record
+        begun = record.started()
+        try:
+            self._file.write(begun)
+        except OSError:
+            logger.exception("the trial of slot %s cannot be counted", name)
+            return None if record.committed else begun
+        return begun
+
+    def _forget(self, record: Record, name: str) -> Record:
+        rest = record.emptied(name)
+        try:
+            self._file.write(rest)
+        except OSError:
+            logger.exception("that slot %s is damaged is not kept", name)
+        return rest
 
     def _reject(self, reason: str) -> Slot | None:
         record = self._file.read()

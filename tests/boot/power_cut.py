@@ -1,6 +1,6 @@
 """Cuts the power at every byte of an update, and starts the unit from what is left.
 
-``python tests/boot/power_cut.py`` does all cuts; ``--cuts 2000 --seed 1`` a sample.  After each
+``python -m tests.boot.power_cut`` does all cuts; ``--cuts 2000 --seed 1`` a sample.  After each
 cut the unit must start from the old firmware or the new one, whole, with the old configuration,
 lease and trust or the new ones; a trial that has begun without a verdict must lead back to the
 old firmware; and doing the update again must succeed.

@@ -13,8 +13,6 @@ import pytest
 from openturret.boot import cache
 from openturret.boot.slots import files, record
 from openturret.boot.slots.files import FileSlots
-from openturret.boot.slots.manager import Slot
-from openturret.boot.slots.record import Record
 from tests.boot import power_cut
 from tests.boot.medium import Change, Cut, Data, Medium, Names, cuts_of, read_image, recorded
 from tests.boot.power_cut import Outcome, Scenario
@@ -105,11 +103,7 @@ def test_a_configuration_that_is_written_carelessly_is_found(
 def test_a_trial_that_is_counted_after_the_start_is_found(
     update: Scenario, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def begin(self: FileSlots, now: Record, name: str) -> Slot:
-        self._used = name
-        return self._slot(now, name)
-
-    monkeypatch.setattr(FileSlots, "_begin", begin)
+    monkeypatch.setattr(FileSlots, "_begun", lambda _self, now, _name: now)
     (failure,) = cut(update, place).failures
     assert "without a verdict is started again" in failure
 
