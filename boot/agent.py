@@ -13,7 +13,6 @@ from typing import Final
 
 from ..hal.backoff import Waits
 from ..hal.notify import Heartbeat
-from .bell import Bell
 from .cache import read_bounded, write_atomically
 from .connection import Connection
 from .control import ControlServer
@@ -65,12 +64,11 @@ class BootAgent:
         kept = KeptContent.of(identity, folder, around.clock)
         slots = around.slots(folder.slots, kept.vouches_for_firmware)
         self._provisioner = Provisioner(identity, folder, slots, self.status, around.clock)
-        self._bell = Bell()
         self._supply = Supply(
-            self._provisioner, self._connection, self.status, around.retry, self._bell
+            self._provisioner, self._connection, self.status, around.retry, around.bell
         )
         means = Means(self._show_page, self._something_else, self._start_again, self._is_judged)
-        self._recovery = Recovery(self.status, around.clock, around.safe, self._bell, means)
+        self._recovery = Recovery(self.status, around.clock, around.safe, around.bell, means)
         self._enroller = Enroller(
             self._provisioner.enrolment,
             lambda: self._provisioner.servers(self._connection.network.resolver),
@@ -95,11 +93,11 @@ class BootAgent:
             self._connection,
             self._configuration,
             self._firmware.heard,
-            self._bell.ring,
+            around.bell.ring,
         )
         self._control = ControlServer(folder.socket, requests.methods())
         self._syslog = Syslog(identity.serial, around.redactor, around.clock.monotonic)
-        view = View(self.status.as_json, folder.places.log, around.redactor, self._bell.ring)
+        view = View(self.status.as_json, folder.places.log, around.redactor, around.bell.ring)
         self._page = StatusPage(view)
         self._attempts = Attempts(folder.attempts)
         self._in_force: Provision | None = None
@@ -115,14 +113,15 @@ class BootAgent:
         """
         self._syslog.open()
         self.status.starting()
-        await self._open_doors()
+        await self._show_page()
+        door = asyncio.create_task(self._open_door(), name="door")
         boot = asyncio.create_task(self._keep_booting(self._attempts.begin()), name="boot")
         try:
             async with Heartbeat(self._around.environment, self._pulse):
                 await stop.wait()
             logger.info("stopping")
         finally:
-            await _cancel(boot, *self._background)
+            await _cancel(door, boot, *self._background)
             await self._page.close()
             await self._control.stop()
         await self._supervisor.stop()
@@ -130,13 +129,17 @@ class BootAgent:
         self._logins.close()
         self._attempts.lasted()
 
-    async def _open_doors(self) -> None:
-        """Opens the control socket and the page; a unit boots without them too."""
-        try:
-            await self._control.start()
-        except OSError as error:
-            self.status.raise_alarm(CLOSED, f"no control socket: {error}", _MEDIUM_REMEDY)
-        await self._show_page()
+    async def _open_door(self) -> None:
+        """Opens the control socket, now or as soon as the medium lets it; a boot needs none."""
+        for delay_s in self._around.retry.delays():
+            try:
+                await self._control.start()
+            except OSError as error:
+                self.status.raise_alarm(CLOSED, f"no control socket: {error}", _MEDIUM_REMEDY)
+                await self._around.bell.wait(delay_s)
+            else:
+                self.status.clear_alarm(CLOSED)
+                return
 
     async def _pulse(self) -> str:
         return self.status.current
@@ -152,7 +155,7 @@ class BootAgent:
                 remedy = getattr(error, "remedy", "send log/boot.log to whoever made the firmware")
                 self.status.raise_alarm(FAILED, f"{type(error).__name__}: {error}", remedy)
             await _cancel(*self._background)
-            await self._bell.wait(delay_s)
+            await self._around.bell.wait(delay_s)
 
     async def _boot(self, *, careful: bool) -> None:
         await self._firmware.settle(running_from(self._folder.places.run / "matrix.pid"))
@@ -186,7 +189,7 @@ class BootAgent:
             f"{BOOTS_MAX} boots or more in a row did not last {LASTS_S:.0f} s",
             "read log/boot.log.1 and log/boot.log; to try at once: turret boot retry",
         )
-        await self._bell.wait(next(self._around.safe.delays()))
+        await self._around.bell.wait(next(self._around.safe.delays()))
         self.status.clear_alarm(SAFE_MODE)
         self.status.starting()
 

@@ -7,6 +7,7 @@ import random
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +20,7 @@ from .interface import IpInterface, run_ip
 from .link import InterfacePorts
 from .log import start_log
 from .queries import EXIT_FAILED, EXIT_OK, events, retry, status
-from .surroundings import surroundings
+from .surroundings import Surroundings, surroundings
 from .systemd import unit_file
 
 _BOOT_HELP: Final = """\
@@ -72,12 +73,20 @@ def _boot(options: argparse.Namespace) -> int:
     around = surroundings(interface, ports, SystemClock(), random.SystemRandom())
     start_log(folder, identity.serial, around.redactor, verbose=options.verbose)
     try:
-        asyncio.run(_run(BootAgent(identity, folder, around)))
+        asyncio.run(_run(BootAgent(identity, folder, _with_slots(around, options.slots))))
     except (BootError, OSError) as error:
         logging.getLogger(__name__).exception("the agent ends")
         sys.stderr.write(f"boot: {error}\n")
         return EXIT_FAILED
     return EXIT_OK
+
+
+def _with_slots(around: Surroundings, keeper: str) -> Surroundings:
+    if keeper == "files":
+        return around
+    from .slots.rauc import RaucSlots  # D-Bus is for units that have RAUC
+
+    return replace(around, slots=lambda directory, _: RaucSlots(directory))
 
 
 async def _run(agent: BootAgent) -> None:
@@ -97,6 +106,12 @@ def _boot_parser() -> argparse.ArgumentParser:
     parser.add_argument("--state", type=Path, required=True, help="folder that the unit writes")
     parser.add_argument("--factory", type=Path, required=True, help="folder from manufacture")
     parser.add_argument("--interface", default="eth0", help="network interface [%(default)s]")
+    parser.add_argument(
+        "--slots",
+        choices=("files", "rauc"),
+        default="files",
+        help="who keeps the two firmwares: this agent, or RAUC with a bootloader [%(default)s]",
+    )
     parser.add_argument(
         "--systemd-unit", action="store_true", help="print the unit file of such an agent and end"
     )

@@ -29,6 +29,7 @@ T = TypeVar("T")
 
 UNCONFIRMED: Final = "dhcp.unconfirmed"
 STATIC: Final = "network.static"
+UNWRITTEN: Final = "network.unwritten"
 RELEASE_KEY: Final = "application.boot.dhcp.release"
 _MEDIUM_REMEDY = "free or replace the medium of the state folder"
 
@@ -61,6 +62,7 @@ class Connection:
         self._folder = folder
         self._around = around
         self._status = status
+        self._progress = _Progress(status)
         self._leases = LeaseStore(folder.lease)
         self._network: Network | None = None
         self._client: AddressSource | None = None
@@ -98,6 +100,8 @@ class Connection:
         Without that the next boot confirms it in one round trip, and boots with it when no
         DHCP server answers.
         """
+        if self._client is not None:
+            self._client.close()
         if configuration is None or configuration.values.get(RELEASE_KEY) is not True:
             return
         if self._network is None or self._client is None or self._network.lease.static:
@@ -129,7 +133,7 @@ class Connection:
             around.clock,
             around.rng,
             around.dhcp,
-            _Progress(self._status),
+            self._progress,
         )
         configured = self._configured()
         return DhcpClient(situation) if configured is None else StaticClient(situation, configured)
@@ -147,7 +151,7 @@ class Connection:
     async def _settle(self, binding: Binding) -> Network:
         """Puts the first lease into force."""
         network = await self._apply(binding.lease)
-        self._status.done("dhcp")
+        self._status.done("dhcp", self._progress.said)
         if not binding.confirmed:
             self._status.raise_alarm(
                 UNCONFIRMED,
@@ -170,7 +174,9 @@ class Connection:
             if not lease.static:
                 self._leases.save(lease)
         except OSError as error:
-            raise InterfaceError(f"the lease is not written: {error}", _MEDIUM_REMEDY) from error
+            self._status.raise_alarm(UNWRITTEN, f"the lease is not kept: {error}", _MEDIUM_REMEDY)
+        else:
+            self._status.clear_alarm(UNWRITTEN)
         return network
 
     async def _on_lease(self, lease: Lease) -> None:
@@ -198,7 +204,7 @@ class Connection:
                 return await attempt()
             except InterfaceError as error:
                 self._status.trouble(stage, error, f"trying again in {delay_s:.1f} s")
-                await asyncio.sleep(delay_s)
+                await self._around.bell.wait(delay_s)
         raise InterfaceError("the back-off has ended")  # pragma: no cover - it has no end
 
     def _timekeeper(self) -> TimeKeeper:
@@ -226,11 +232,16 @@ class Connection:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Progress:
-    """Shows what the DHCP client says: in its stage while it boots, as an alarm after."""
+    """Shows what the DHCP client says: in its stage while it boots, as an alarm after.
+
+    Attributes:
+        said: The state that it has entered last.
+    """
 
     status: StatusBoard
+    said: str = ""
 
     def count(self, round_trips: int) -> None:
         if self._is_booting():
@@ -238,7 +249,8 @@ class _Progress:
 
     def enter(self, state: DhcpState, address: IPv4Address | None, detail: str = "") -> None:
         subject = state.value if address is None else f"{state.value} {address}"
-        self.status.note("dhcp", "; ".join(filter(None, [subject, detail])))
+        self.said = "; ".join(filter(None, [subject, detail]))
+        self.status.note("dhcp", self.said)
 
     def trouble(self, error: BootError, detail: str) -> None:
         if self._is_booting():

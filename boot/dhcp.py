@@ -240,9 +240,7 @@ class DhcpClient:
             ) as port:
                 talk = Conversation(port, here.requester.mac, request.xid, here.clock)
                 await talk.send(request)
-                renewed = await talk.lease(
-                    lease.address, lease.server, wait_s, here.timing.contradiction_s
-                )
+                renewed = await talk.lease(lease.address, wait_s, here.timing.contradiction_s)
         except AddressRefusedError:
             raise
         except (OSError, DhcpError) as error:

@@ -30,10 +30,12 @@ from .tls import handshake_round_trips, why
 from .wire.errors import WireError
 from .wire.ldap import (
     MAX_MESSAGE_ID,
+    NOTICE_OF_DISCONNECTION,
     SUCCESS,
     BindRequest,
     BindResponse,
     Entry,
+    ExtendedResponse,
     ReadRequest,
     Response,
     SearchDone,
@@ -311,6 +313,8 @@ class _Connection:
         """Receives one message, which has to belong to the last request (RFC 4511 §4.1.1.1)."""
         async with asyncio.timeout(self._patience.answer_s):
             response = parse_response(await self._receive())
+        if isinstance(response, ExtendedResponse) and response.name == NOTICE_OF_DISCONNECTION:
+            raise WireError(f"it hangs up with result {response.result.code}")
         if response.message_id != self._message_id:
             raise WireError(f"message {response.message_id} answers nothing that was asked")
         return response

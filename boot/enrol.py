@@ -60,6 +60,11 @@ class Enrolment:
         self._timing = timing
         self._set_aside = False
 
+    @property
+    def is_shown(self) -> bool:
+        """Whether a TSS is shown a certificate."""
+        return not self._set_aside and self.validity() is not None
+
     def context(self) -> ssl.SSLContext:
         """Returns a TLS context that verifies a TSS and shows the certificate, if there is one.
 
@@ -67,7 +72,7 @@ class Enrolment:
             IdentityError: The factory's CA file holds no certificate.
         """
         context = self._plain_context()
-        if not self._set_aside and self.validity() is not None:
+        if self.is_shown:
             try:
                 context.load_cert_chain(self._path, password=self._identity.password)
             except (OSError, ValueError) as error:
@@ -115,7 +120,7 @@ class Enrolment:
         Raises:
             EnrolmentError: The unit showed none and got none.
         """
-        shown = not self._set_aside and self.validity() is not None
+        shown = self.is_shown
         self._set_aside = True
         try:
             self.enrol(server)

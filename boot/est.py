@@ -5,7 +5,6 @@ before anything of the answer is looked at.
 """
 
 import base64
-import binascii
 import http.client
 import io
 import socket
@@ -15,7 +14,7 @@ from typing import Final, NoReturn
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import pkcs7
-from cryptography.x509 import Certificate
+from cryptography.x509 import Certificate, InvalidVersion
 
 from ..hal.clock import Clock
 from .errors import EnrolmentError, EnrolmentRefusedError, UntrustedServerError
@@ -186,7 +185,7 @@ def parse_certificates(body: bytes) -> list[Certificate]:
     try:
         der = base64.b64decode(b"".join(body.split()), validate=True)
         return list(pkcs7.load_der_pkcs7_certificates(der))
-    except (ValueError, binascii.Error, UnsupportedAlgorithm) as error:
+    except (ValueError, InvalidVersion, UnsupportedAlgorithm) as error:
         raise EnrolmentError(f"not certificates in PKCS#7: {error}", _CONTENT_REMEDY) from error
 
 

@@ -213,7 +213,8 @@ class Logins:
                     self._profile(attempt), admission.name(), _secret(attempt)
                 )
         except BadCredentialsError:
-            self._verifiers.forget(user)
+            with _medium(f"that {user} was refused"):
+                self._verifiers.forget(user)
             raise
         with _medium("what an offline login needs"):
             if secret is not None:

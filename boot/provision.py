@@ -45,6 +45,7 @@ MAX_IMAGE_BYTES: Final = 134_217_728
 REFUSED_ALARM: Final = "trust.refused"
 KEPT_ALARM: Final = "kept.refused"
 FIRMWARE_ALARM: Final = "firmware.refused"
+_HUNG_UP = "the server hangs up on the unit's certificate"
 STAGES: Final = ("dns", "tftp", "tss", "trust", "slot")
 
 
@@ -177,6 +178,7 @@ class Provisioner:
         """Takes something from one server; what one transport brings wrongly another may not."""
         kept = await self.kept()
         preferences = Preferences.of(kept.configuration) if kept else Preferences()
+        certified = self.enrolment.is_shown
         terms = Terms(
             self.enrolment.context(), self._clock, bandwidth=preferences.bandwidth(self._clock)
         )
@@ -187,6 +189,8 @@ class Provisioner:
                 return await take(visit)
             except (TransportError, TrustError) as error:
                 order = visit.left
+                if not order and certified and visit.hung_up_on:
+                    raise AccountRefusedError(_HUNG_UP, server=str(server)) from error
                 if not order:
                     raise
                 self._tell(server, error)

@@ -172,6 +172,7 @@ class StatusBoard:
         self._stages = {name: Stage(name, clock) for name in SEQUENCE}
         self._alarms: dict[str, Alarm] = {}
         self._current = STARTING
+        self._is_written = True
 
     @property
     def current(self) -> str:
@@ -338,4 +339,8 @@ class StatusBoard:
         try:
             write_atomically(self._path, data, durable=False)
         except OSError as error:
-            logger.warning("status.json is not written: %s", error)
+            if self._is_written:
+                logger.warning("status.json is not written: %s", error)
+            self._is_written = False
+        else:
+            self._is_written = True

@@ -354,8 +354,8 @@ class Keeper:
         """Writes the pid file; a full medium is no reason to lose sight of the process."""
         try:
             write_atomically(self._pid_file, b"%d\n" % pid, durable=False)
-        except OSError:
-            logger.exception("the next agent will not find %s", self._service.name)
+        except OSError as error:
+            logger.warning("the next agent will not find %s: %s", self._service.name, error)
 
     def _taken_over(self) -> Process | None:
         """Returns the process that an earlier agent started, when it still runs."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from ..hal.backoff import Backoff
 from ..hal.clock import Clock
 from ..hal.syslog import Redactor
+from .bell import Bell
 from .binding import Timing
 from .health import Pace
 from .interface import Interface
@@ -37,6 +38,7 @@ class Surroundings:
             image was signed.
         health: How closely new firmware is looked at.
         restart_unit: Restarts the whole unit.
+        bell: Ends waits between attempts, because somebody asks for one now.
         redactor: Takes secrets out of whatever is written or shown.
     """
 
@@ -52,6 +54,7 @@ class Surroundings:
     slots: Callable[[Path, Callable[[str], bool]], SlotManager]
     health: Pace
     restart_unit: Callable[[], Awaitable[None]]
+    bell: Bell = field(default_factory=Bell)
     redactor: Redactor = field(default_factory=Redactor)
 
 

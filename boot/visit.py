@@ -7,6 +7,7 @@ open is used before another is opened, and what one transport begins another one
 
 import contextlib
 import logging
+import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, Protocol
@@ -23,6 +24,7 @@ HTTPS: Final = "https"
 DEFAULT_ORDER: Final = (FTPES, HTTPS)
 
 _METADATA = "metadata/"
+_HANGING_UP = (ssl.SSLError, EOFError, ConnectionResetError, BrokenPipeError)
 _PROGRESS_BYTES = 1_048_576
 """A connection that brought so much before it broke is worth another one."""
 
@@ -72,6 +74,7 @@ class Visit:
         """
         self.server = server
         self.way = ""
+        self._answered = False
         self._account = account
         self._terms = terms
         self._order = tuple(order)
@@ -87,6 +90,16 @@ class Visit:
     def left(self) -> tuple[str, ...]:
         """The transports that neither failed nor brought the metadata, in order."""
         return tuple(name for name in self._order if name not in {*self._failures, self.way})
+
+    @property
+    def hung_up_on(self) -> bool:
+        """Whether the server was there and spoke TLS, but never answered a thing.
+
+        Some servers do that to who shows a certificate that they do not accept: not all send,
+        and not every network brings, the alert that says so.
+        """
+        causes = [failure.__cause__ for failure in self._failures.values()]
+        return not self._answered and any(isinstance(cause, _HANGING_UP) for cause in causes)
 
     def open(self, foreseen: Sequence[str], *, prepare: bool) -> None:
         """Opens the transport that metadata comes over.
@@ -112,11 +125,6 @@ class Visit:
                 return
         raise self._worst()
 
-    def foresee(self, paths: Sequence[str]) -> None:
-        """Says what will be fetched next, in order."""
-        for session in self._sessions.values():
-            session.foresee(paths)
-
     def fetch(self, path: str, *, offset: int = 0) -> Iterator[bytes]:
         """Yields the content of a file in chunks, from ``offset`` on; the caller bounds their sum.
 
@@ -131,8 +139,10 @@ class Visit:
                 try:
                     for chunk in self._session(name).fetch(path, offset=offset):
                         offset += len(chunk)
+                        self._answered = True
                         yield chunk
                 except NoSuchFileError:
+                    self._answered = True
                     raise
                 except TransportError as error:
                     goes_on = offset - begun >= _PROGRESS_BYTES

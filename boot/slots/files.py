@@ -135,7 +135,7 @@ class FileSlots:
     async def describe(self) -> Mapping[str, object]:
         """Returns what is in each slot, and what becomes of it."""
         record = self._file.read()
-        return {name: _described(record, name) for name in NAMES if name in record.slots}
+        return {name: record.described(name) for name in sorted(record.slots)}
 
     def _install(self, image: Path, manifest: Manifest) -> Slot:
         check_hash(image, manifest.sha256)
@@ -174,21 +174,40 @@ class FileSlots:
     def _start(self) -> Slot:
         record = self._file.read()
         while (name := self._chosen(record)) is not None:
-            if self._vouched(record.slots[name].sha256) and self._whole(record, name):
-                return self._begin(record, name)
-            logger.error("slot %s is damaged, or nobody signed it, and not used", name)
-            record = record.emptied(name)
-            self._file.write(record)
+            if not self._usable(record, name):
+                logger.error("slot %s is damaged, or nobody signed it, and not used", name)
+                record = self._forget(record, name)
+            elif (begun := self._begun(record, name)) is not None:
+                self._used = name
+                return self._slot(begun, name)
+            else:
+                record = replace(record, trial=None)
         raise SlotError("no slot holds whole firmware", _EMPTY_REMEDY)
 
-    def _begin(self, record: Record, name: str) -> Slot:
-        """Counts a trial before its start, so that it counts even if the power fails then."""
+    def _begun(self, record: Record, name: str) -> Record | None:
+        """Counts a trial before its start, so that it counts even if the power fails then.
+
+        Returns:
+            The record of now; None for a trial that cannot be counted, while there is a good slot.
+        """
         trial = record.trial
-        if trial and trial.slot == name and trial.state is TrialState.PENDING:
-            record = record.started()
-            self._file.write(record)
-        self._used = name
-        return self._slot(record, name)
+        if trial is None or trial.slot != name or trial.state is not TrialState.PENDING:
+            return record
+        begun = record.started()
+        try:
+            self._file.write(begun)
+        except OSError:
+            logger.exception("the trial of slot %s cannot be counted", name)
+            return None if record.committed else begun
+        return begun
+
+    def _forget(self, record: Record, name: str) -> Record:
+        rest = record.emptied(name)
+        try:
+            self._file.write(rest)
+        except OSError:
+            logger.exception("that slot %s is damaged is not kept", name)
+        return rest
 
     def _reject(self, reason: str) -> Slot | None:
         record = self._file.read()
@@ -196,13 +215,15 @@ class FileSlots:
             return None
         rest = record.bad(self._used, reason)
         name = self._chosen(rest)
-        if name is None or not self._whole(rest, name):
+        if name is None or not self._usable(rest, name):
             return None
         self._file.write(rest)
         return self._slot(rest, name)
 
-    def _whole(self, record: Record, name: str) -> bool:
-        return content_digest(self._directory / name) == record.slots[name].content
+    def _usable(self, record: Record, name: str) -> bool:
+        """Whether a slot holds what somebody signed, and all of it."""
+        held = record.slots[name]
+        return self._vouched(held.sha256) and content_digest(self._directory / name) == held.content
 
     def _chosen(self, record: Record) -> str | None:
         """Returns the slot of the next start: the one on trial, the good one, or what there is."""
@@ -233,14 +254,6 @@ def _rests(record: Record, name: str) -> bool:
 def _chosen_next(record: Record, name: str) -> Record:
     """Lets a filled slot be the next: the good one at once, any other on trial."""
     return replace(record, trial=None) if name == record.committed else record.rearmed(name)
-
-
-def _described(record: Record, name: str) -> dict[str, object]:
-    held, trial = record.slots[name], record.trial
-    state = "good" if record.committed == name else "spare"
-    if trial and trial.slot == name:
-        state = trial.state.value
-    return {"version": held.version, "state": state}
 
 
 def _remove(path: Path) -> None:

@@ -41,7 +41,7 @@ class Installed:
 
     Attributes:
         version: As the manifest said.
-        sha256: Of the image.
+        sha256: Of the image; empty where somebody else filled the slot.
         content: Digest of what the slot holds, where the unit checks it itself.
     """
 
@@ -50,8 +50,8 @@ class Installed:
     content: str = ""
 
     def is_of(self, manifest: Manifest) -> bool:
-        """Whether this is what a manifest describes."""
-        return (self.version, self.sha256) == (manifest.version, manifest.sha256)
+        """Whether this is what a manifest describes; an image that is not known counts as it."""
+        return self.version == manifest.version and self.sha256 in ("", manifest.sha256)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ class Record:
             FirmwareRefusedError: It was taken back before, or is older than the committed one.
         """
         for rejected in self.rejected:
-            if (rejected.version, rejected.sha256) == (manifest.version, manifest.sha256):
+            if Installed(rejected.version, rejected.sha256).is_of(manifest):
                 raise FirmwareRefusedError(
                     f"firmware {manifest.version} was taken back: {rejected.reason}",
                     f"publish a firmware other than {manifest.version}",
@@ -142,6 +142,13 @@ class Record:
                 f"firmware {manifest.version} is older than {committed.version}, which is good",
                 f"publish one from {committed.version} on, or sign allow_downgrade: true",
             )
+
+    def described(self, slot: str) -> dict[str, object]:
+        """Returns what a person may see of a slot that is filled."""
+        state = "good" if self.committed == slot else "spare"
+        if self.trial and self.trial.slot == slot:
+            state = self.trial.state.value
+        return {"version": self.slots[slot].version, "state": state}
 
     def emptied(self, slot: str) -> "Record":
         """Without what is in a slot, and without a trial of it."""

@@ -166,7 +166,7 @@ import sys, tomllib
 data = tomllib.load(open(sys.argv[1], "rb"))
 project, groups = data["project"], data["dependency-groups"]
 extras = project["optional-dependencies"]
-wanted = [one for name in ("unit", "rig", "bench", "flash") for one in extras[name]]
+wanted = [one for name in ("unit", "rauc", "rig", "bench", "flash") for one in extras[name]]
 wanted += groups["test"] + groups["lint"][:1]
 print(*project["dependencies"], *wanted, sep="\\n")
 """

@@ -144,6 +144,16 @@ def copy_durably(source: Path, target: Path) -> None:
     partial.replace(target)
 
 
+def write_durably(path: Path, content: bytes) -> None:
+    """Write a file; after a power cut it is the old one or the whole new one."""
+    partial = path.with_name(f".{path.name}.part")
+    with partial.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
 def as_yaml(settings: Settings) -> str:
     """A configuration as it is published."""
     return yaml.safe_dump(dict(settings), sort_keys=True, allow_unicode=True)

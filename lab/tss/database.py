@@ -6,6 +6,7 @@ the same URL.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import hmac
 import os
@@ -169,5 +170,7 @@ def _share_with_the_other_node(connection: DBAPIConnection, _record: ConnectionP
     cursor.close()
 
 
+@functools.lru_cache(maxsize=16_384)
 def _hash(password: str, salt: bytes) -> bytes:
+    """Slow on purpose (about 10 ms); a unit sends the same password with every HTTPS request."""
     return hashlib.scrypt(password.encode(), salt=salt, **_SCRYPT)

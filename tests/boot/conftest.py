@@ -56,7 +56,7 @@ with warnings.catch_warnings():
 MAC = "02:54:50:00:00:01"
 PASSWORD = "a long secret"
 MAC_FOLDER = "02-54-50-00-00-01"
-_TIMEOUT_S = 300
+_TIMEOUT_S = 900
 HERE = Path(__file__).parent
 
 

@@ -26,6 +26,7 @@ import yaml
 from openturret.boot.control import ask
 from openturret.boot.document import Document
 from openturret.boot.errors import ControlError
+from openturret.boot.events import read_events
 from openturret.boot.services import services
 from openturret.lab.certificates import Authority
 from openturret.lab.errors import ToolMissingError
@@ -60,6 +61,9 @@ async def answer(reader, writer):
 asyncio.run(serve("matrix", 4250, answer))
 """
 RUNTIME = """
+from openturret.firmware import VERSION
+if (state / "fatal").exists() and (state / "fatal").read_text() == VERSION:
+    raise SystemExit(3)
 async def answer(reader, writer):
     writer.close()
 async def main():
@@ -118,14 +122,16 @@ class World:
             }
         )
 
-    def power_on(self, *, hasty: bool = False) -> None:
+    def power_on(self, *, hasty: bool = False, **environment: str) -> None:
         state, factory = str(self.state), str(self.folder / "factory")
         command = ["-m", "openturret.boot", "--state", state, "--factory", factory]
         if hasty:
             command = [str(Path(__file__).with_name("hasty_agent.py")), state, factory]
         enter = ["nsenter", "--net=/run/netns/unit", "--", sys.executable]
         with (self.folder / "agent.out").open("ab") as out:
-            self.agent = subprocess.Popen([*enter, *command], stdout=out, stderr=out)
+            self.agent = subprocess.Popen(
+                [*enter, *command], stdout=out, stderr=out, env=os.environ | environment
+            )
 
     def stop(self) -> int:
         if self.agent is None:
@@ -472,6 +478,23 @@ async def test_a_person_logs_in_and_out(world: World) -> None:
     assert not profile.exists()
 
 
+async def test_who_is_logged_in_stays_so_and_lies_nowhere_plain_on_the_medium(
+    world: World,
+) -> None:
+    world.power_on()
+    await world.until(running)
+    await ask(world.state / "run" / "boot.sock", "login", user="alice", password="correct horse")
+    profile = world.state / "profile" / "current.yaml"
+    assert world.stop() == 0
+    assert not profile.exists(), "a clean stop leaves nothing in memory"
+    for path in world.state.rglob("*"):
+        assert not path.is_file() or b"profile.user.name" not in path.read_bytes(), path
+    world.power_on()
+    await world.until(running)
+    assert profile.read_bytes() == b"profile.user.name: Alice\n"
+    await ask(world.state / "run" / "boot.sock", "logout")
+
+
 REFUSED = (
     ("alice", "wrong"), ("alice", ""), ("", "x"), ("mallory", "x"), ("alice,ou=people", "x"),
     ("*", "correct horse"), ("../alice", "correct horse"),
@@ -669,3 +692,227 @@ async def test_a_profile_that_was_kept_serves_when_the_tss_is_gone(world: World)
     assert (world.state / "profile" / "current.yaml").exists()
     with pytest.raises(ControlError, match="wrong"):
         await ask(socket, "login", user="alice", password="guess")
+
+
+async def browse(world: World, path: str = "/", *, request: str = "GET") -> str:
+    """What the unit's own screen shows at a path; empty when nothing answers."""
+    source = (
+        "import socket, sys\n"
+        "with socket.create_connection(('127.0.0.1', 80), 5) as http:\n"
+        "    http.sendall(sys.argv[1].encode())\n"
+        "    while data := http.recv(65536): sys.stdout.buffer.write(data)\n"
+    )
+    head = f"{request} {path} HTTP/1.1\r\nHost: unit\r\n\r\n"
+    enter = ["nsenter", "--net=/run/netns/unit", "--", sys.executable, "-c", source, head]
+    process = await asyncio.create_subprocess_exec(
+        *enter, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
+    )
+    return (await process.communicate())[0].decode()
+
+
+def kill_runtime(world: World) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(int((world.state / "run" / "runtime.pid").read_text()), signal.SIGKILL)
+
+
+async def test_the_panel_shows_the_boot_before_the_runtime_is_there(
+    world: World, servers: Servers
+) -> None:
+    servers.stop_dnsmasq()
+    world.power_on(hasty=True)
+    await world.until(lambda status: bool(stage(status, "dhcp")["error"]))
+    page = await browse(world)
+    assert "TouchPro OT-0001: dhcp" in page
+    assert "no DHCP server answered" in page
+    assert "what to do: " in page
+    servers.start_dnsmasq()
+    await world.until(running)
+    assert await browse(world) == "", "the runtime has the port, and says nothing"
+
+
+async def test_a_runtime_that_keeps_dying_leads_to_safe_mode_and_a_person_ends_it(
+    world: World,
+) -> None:
+    world.power_on(hasty=True)
+    await world.until(lambda status: firmware_stage(status) == "done")
+    matrix = (world.state / "run" / "matrix.pid").read_text()
+    (world.state / "fatal").write_text("0.1.0")
+    kill_runtime(world)
+    status = await world.until(lambda status: bool(status["stage"] == "safe mode"))
+    assert alarms(status) == {"safe.mode"}
+    assert "runtime ended with 3" in status["alarms"][0]["message"]
+    while not (page := await browse(world)):
+        await asyncio.sleep(0)
+    assert "safe mode" in page
+    assert "5th time within 10 minutes" in page
+    assert (world.state / "run" / "matrix.pid").read_text() == matrix, "voice goes on"
+    (world.state / "fatal").unlink()
+    assert "303 See Other" in await browse(world, "/retry", request="POST")
+    started = world.state / "runtime.started"
+    async with asyncio.timeout(20):
+        while len(started.read_text().split()) < 2:
+            await asyncio.sleep(0.02)
+    events = read_events(world.state / "log" / "events.jsonl")
+    ended = [event for event in events if event["event"] == "ended"]
+    assert [event["stage"] for event in ended] == ["runtime"] * 5
+
+
+async def test_new_firmware_ends_safe_mode_by_itself(world: World) -> None:
+    world.power_on(hasty=True)
+    await world.until(lambda status: firmware_stage(status) == "done")
+    (world.state / "fatal").write_text("0.1.0")
+    kill_runtime(world)
+    await world.until(lambda status: bool(status["stage"] == "safe mode"))
+    world.publish(2, firmware="0.2.0")
+    await world.until(lambda status: bool(status["firmware_version"] == "0.2.0"))
+    await world.until(lambda status: bool(stage(status, "hal")["state"] == "done"))
+
+
+async def test_wherever_the_agent_dies_the_unit_boots_in_the_end(world: World) -> None:
+    """It is started again, as systemd does; after five boots that did not last it is careful."""
+    doomed = ("link", "dhcp", "tftp", "dns", "tss", "trust", "slot", "matrix", "runtime")
+    world.publish(1, settings={"application.boot.health.timeout": 5})
+    careful = 0
+    for _ in range(len(doomed) + 1):
+        world.power_on(hasty=True, SUICIDE=f"{','.join(doomed)}:9")
+        assert world.agent is not None
+        while world.agent.poll() is None:
+            with contextlib.suppress(ControlError):
+                status = await world.status()
+                if running(status):
+                    break
+                if status["stage"] == "safe mode":
+                    careful += 1
+                    assert alarms(status) >= {"safe.mode"}
+                    await ask(world.state / "run" / "boot.sock", "retry")
+            await asyncio.sleep(0.02)
+    assert {path.stem for path in world.state.glob("*.suicide")} == set(doomed)
+    assert careful >= 3
+    assert running(await world.status())
+    for name in ("matrix", "runtime"):
+        assert len(set((world.state / f"{name}.started").read_text().split())) <= 2
+
+
+async def test_an_agent_that_is_stopped_for_a_while_goes_on_and_blames_nobody(
+    world: World,
+) -> None:
+    world.power_on(hasty=True, SUICIDE=f"trust:{int(signal.SIGSTOP)}")
+    assert world.agent is not None
+    async with asyncio.timeout(20):
+        while "T (stopped)" not in Path(f"/proc/{world.agent.pid}/status").read_text():
+            await asyncio.sleep(0.02)
+    world.agent.send_signal(signal.SIGCONT)
+    await world.until(running)
+    log = (world.state / "log" / "boot.log").read_text()
+    assert "hangs" not in log
+
+
+async def test_an_agent_under_systemd_says_that_it_is_ready_and_lives(
+    world: World, tmp_path: Path
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "systemd"))
+        systemd.settimeout(20)
+        world.power_on(NOTIFY_SOCKET=str(tmp_path / "systemd"), WATCHDOG_USEC="100000")
+        heard = [await asyncio.to_thread(systemd.recv, 4096) for _ in range(3)]
+        assert heard[0].startswith(b"READY=1")
+        assert all(notice.startswith(b"WATCHDOG=1\nSTATUS=") for notice in heard[1:])
+        while b"STATUS=running" not in await asyncio.to_thread(systemd.recv, 4096):
+            continue
+
+
+@pytest.fixture
+def medium(world: World) -> Iterator[Path]:
+    """A medium of its own, 16 MB, for the state folder."""
+    world.state.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "state", world.state], check=True)
+    yield world.state
+    world.stop()
+    subprocess.run(["umount", "--lazy", world.state], check=True)
+
+
+async def browse_until(world: World, text: str) -> str:
+    """The page of the boot once it shows a text."""
+    page = ""
+    async with asyncio.timeout(20):
+        while text not in page:
+            page = await browse(world)
+    return page
+
+
+async def test_a_full_medium_keeps_no_unit_from_running(world: World, medium: Path) -> None:
+    world.power_on(hasty=True)
+    await world.until(lambda status: firmware_stage(status) == "done")
+    world.stop()
+    world.publish(2)
+    with contextlib.suppress(OSError), (medium / "filler").open("wb", buffering=0) as filler:
+        while True:
+            filler.write(b"x" * 4096)
+    world.power_on(hasty=True)
+    status = await world.until(running)
+    assert status["config_version"] == 1
+    assert alarms(status)
+    assert all("medium" in alarm["remedy"] for alarm in status["alarms"])
+    (medium / "filler").unlink()
+    await ask(medium / "run" / "boot.sock", "retry")
+    await world.until(lambda status: "configuration.newer" in alarms(status))
+    assert "tss.unavailable" not in alarms(await world.status())
+
+
+async def test_a_medium_that_has_become_read_only_is_said_on_the_panel(
+    world: World, medium: Path
+) -> None:
+    world.power_on(hasty=True)
+    await world.until(lambda status: firmware_stage(status) == "done")
+    world.stop()
+    remount = ["mount", "-o", "remount,{}", str(medium)]
+    subprocess.run([word.format("ro") for word in remount], check=True)
+    world.power_on(hasty=True)
+    page = await browse_until(world, "Read-only file system")
+    assert "what to do: free or replace the medium" in page
+    subprocess.run([word.format("rw") for word in remount], check=True)
+    await browse(world, "/retry", request="POST")
+    started = medium / "runtime.started"
+    async with asyncio.timeout(20):
+        while len(started.read_text().split()) < 2:
+            await asyncio.sleep(0.02)
+
+
+YEARS_S = 365 * 86_400.0
+
+
+@pytest.mark.parametrize("offset_s", [-40 * YEARS_S, 12 * YEARS_S])
+async def test_a_clock_that_jumps_costs_a_unit_that_has_something_no_boot(
+    world: World, offset_s: float
+) -> None:
+    world.power_on(hasty=True)
+    await world.until(running)
+    world.stop()
+    world.power_on(hasty=True, CLOCK_OFFSET_S=str(offset_s))
+    status = await world.until(running)
+    for alarm in status["alarms"]:
+        assert alarm["remedy"]
+    assert status["config_version"] == 1
+
+
+async def test_no_secret_is_ever_written_or_shown(world: World) -> None:
+    world.publish(2, settings={"application.global.snmp.read.community": "canary-community"})
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sink:
+        sink.bind((GATEWAY, 514))
+        sink.settimeout(0.2)
+        world.power_on()
+        await world.until(running)
+        door = world.state / "run" / "boot.sock"
+        await ask(door, "login", user="alice", password="correct horse")
+        with pytest.raises(ControlError):
+            await ask(door, "login", user="alice", password="canary-password")
+        shown = json.dumps(await world.status())
+        with contextlib.suppress(TimeoutError):
+            while True:
+                shown += sink.recv(4096).decode()
+    for path in (world.folder / "agent.out", world.state / "status.json",
+                 *(world.state / "log").iterdir()):  # fmt: skip
+        shown += path.read_text()
+    assert "login" in shown
+    for secret in ("a long secret", "canary-community", "correct horse", "canary-password"):
+        assert secret not in shown

@@ -17,6 +17,7 @@ from openturret.boot.supervisor import (
     Places,
     Service,
     Supervisor,
+    python_path_of,
     service_environment,
 )
 from openturret.hal.backoff import Backoff
@@ -195,6 +196,27 @@ async def test_the_process_of_an_earlier_agent_is_taken_over(
     assert second.pid("runtime") == first.pid("runtime")
     os.kill(second.pid("runtime") or 0, signal.SIGKILL)
     await deaths.wait(2)
+    await second.stop()
+    await first.stop()
+
+
+async def test_a_process_that_runs_other_firmware_is_ended_and_started_from_the_right_one(
+    tmp_path: Path, places: Places, deaths: Deaths
+) -> None:
+    idle = service(tmp_path, IDLE)
+    first, second = supervisor(places, deaths), supervisor(places, deaths)
+    await first.start(idle, {**environment(tmp_path)}, timeout_s=5)
+    await until_logged(places, "up")
+    old = first.pid("runtime")
+    (tmp_path / "b").mkdir()
+    await second.start(idle, service_environment(environment(tmp_path), tmp_path / "b"), 5)
+    await deaths.wait(1)
+    async with asyncio.timeout(10):
+        while second.pid("runtime") in (None, old):
+            await asyncio.sleep(0)
+    path = python_path_of(second.pid("runtime") or 0)
+    assert path is not None
+    assert path.startswith(f"{tmp_path / 'b'}{os.pathsep}")
     await second.stop()
     await first.stop()
 

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import errno
 import json
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -9,9 +11,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from openturret.boot import floor, trust
+from openturret.boot.cache import write_atomically
 from openturret.boot.errors import NoSuchFileError, TransportError, TrustError
+from openturret.boot.floor import ClockFloor
 from openturret.boot.trust import TrustStore
 from openturret.hal.clock import SystemClock
+from openturret.lab.tss import Administration
 
 if TYPE_CHECKING:
     from tests.boot.conftest import SignedTree
@@ -194,3 +200,168 @@ def test_more_than_the_caller_allows_is_refused(
 ) -> None:
     with pytest.raises(TrustError, match="exceed 10"):
         store.refresh(transport).fetch(CONFIG, max_bytes=10)
+
+
+# ------------------------------------------------------------ power cuts and damage
+
+
+@dataclass
+class Trees:
+    """The same repository as it was and as it is; a unit that goes from one to the other."""
+
+    old: FolderTransport
+    new: FolderTransport
+    root: bytes
+    state: Path
+
+    def store(self) -> TrustStore:
+        return TrustStore(self.state, self.root, SystemClock())
+
+    def goes(self, transport: FolderTransport) -> bytes:
+        return read(self.store(), transport)
+
+    def kept(self) -> dict[str, bytes]:
+        files = (path for path in self.state.rglob("*") if path.is_file())
+        return {str(path.relative_to(self.state)): path.read_bytes() for path in files}
+
+    def restore(self, files: dict[str, bytes]) -> None:
+        shutil.rmtree(self.state)
+        for name, content in files.items():
+            (self.state / name).parent.mkdir(parents=True, exist_ok=True)
+            (self.state / name).write_bytes(content)
+
+
+@pytest.fixture
+def trees(tree: SignedTree, tmp_path: Path) -> Trees:
+    tree.publish({CONFIG: b"application.config.version: 1\n"})
+    shutil.copytree(tree.folder, tmp_path / "old")
+    tree.publish({CONFIG: b"application.config.version: 2\n"})
+    old, new = FolderTransport(tmp_path / "old"), FolderTransport(tree.folder)
+    return Trees(old, new, tree.root, tmp_path / "trust")
+
+
+def test_a_power_cut_in_any_write_leaves_a_unit_that_goes_on(
+    trees: Trees, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trees.goes(trees.old)
+    states = [trees.kept()]
+    writes: list[tuple[Path, bytes]] = []
+    for module in (trust, floor):
+        monkeypatch.setattr(module, "write_atomically", recorder(trees, states, writes))
+    trees.goes(trees.new)
+    monkeypatch.undo()
+    assert [path.name for path, _ in writes][:3] == [
+        "targets.json", "snapshot.json", "timestamp.json",
+    ]  # fmt: skip
+    for state, (path, content) in zip(states, writes, strict=False):
+        beside = str(path.with_name(f".{path.name}.new").relative_to(trees.state))
+        for length in range(0, len(content) + 1, 23):
+            trees.restore(state | {beside: content[:length]})
+            assert trees.goes(trees.new) == b"application.config.version: 2\n"
+    trees.restore(states[-1])
+    with pytest.raises(TrustError, match="older than the last accepted"):
+        trees.goes(trees.old)
+
+
+def recorder(
+    trees: Trees, states: list[dict[str, bytes]], writes: list[tuple[Path, bytes]]
+) -> Callable[[Path, bytes], None]:
+    def write(path: Path, data: bytes) -> None:
+        write_atomically(path, data)
+        writes.append((path, data))
+        states.append(trees.kept())
+
+    return write
+
+
+@pytest.mark.parametrize("name", ["timestamp.json", "snapshot.json", "targets.json"])
+def test_one_damaged_file_makes_nothing_older_acceptable(trees: Trees, name: str) -> None:
+    """Not that a power cut could do it: this is a medium that rots."""
+    trees.goes(trees.new)
+    good = trees.kept()
+    content = good[f"metadata/{name}"]
+    for length in range(0, len(content), 3):
+        for damaged in (content[:length], content[:length] + b"\0" * (len(content) - length)):
+            (trees.state / "metadata" / name).write_bytes(damaged)
+            with pytest.raises(TrustError):
+                trees.store().refresh(trees.old)
+        if length % 60 == 0:
+            assert trees.goes(trees.new) == b"application.config.version: 2\n"
+            trees.restore(good)
+
+
+@pytest.mark.parametrize(
+    "name", ["timestamp.json", "snapshot.json", "targets.json", "root_history"]
+)
+def test_links_and_giants_are_not_read(trees: Trees, name: str, tmp_path: Path) -> None:
+    trees.goes(trees.old)
+    path = trees.state / "metadata" / name
+    if name == "root_history":
+        shutil.rmtree(path)
+    else:
+        path.rename(tmp_path / "elsewhere")
+        path.symlink_to(tmp_path / "elsewhere")
+        assert trees.goes(trees.new)
+        path.write_bytes(b" " * 2_000_000)
+    assert trees.goes(trees.new) == b"application.config.version: 2\n"
+    assert path.is_dir() or path.stat().st_size < 10_000
+
+
+def test_a_damaged_root_is_fetched_again(trees: Trees, tmp_path: Path) -> None:
+    administration = Administration(tmp_path / "tss")
+    administration.set_configuration("default", {"application.config.version": 1})
+    administration.publish()
+    trees.root, files = administration.root, FolderTransport(administration.tree.folder)
+    for _ in range(3):
+        administration.rotate_root()
+    trees.store().refresh(files)
+    kept = sorted((trees.state / "metadata" / "root_history").iterdir())
+    assert [path.name for path in kept] == [f"{number}.root.json" for number in (1, 2, 3, 4)]
+    for path in kept[1:]:
+        path.write_bytes(path.read_bytes()[:-9])
+        assert trees.store().refresh(files).fetch("sites/default/config.yaml")
+        assert path.stat().st_size > 1_000
+
+
+def test_nothing_is_written_when_nothing_has_changed(trees: Trees) -> None:
+    """A flash medium wears, and thousands of boots change nothing."""
+    trees.goes(trees.new)
+    before = {path: path.stat().st_mtime_ns for path in trees.state.rglob("*.json")}
+    trees.goes(trees.new)
+    assert {path: path.stat().st_mtime_ns for path in trees.state.rglob("*.json")} == before
+
+
+def test_a_full_medium_is_told_as_such(trees: Trees, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_path: Path, _data: bytes) -> None:
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    trees.goes(trees.old)
+    monkeypatch.setattr(trust, "write_atomically", full)
+    with pytest.raises(OSError, match="no space left"):
+        trees.goes(trees.new)
+    monkeypatch.undo()
+    assert trees.goes(trees.new) == b"application.config.version: 2\n"
+
+
+@pytest.mark.parametrize("root", [b"", b"{}", b"\xff", b"[" * 9999])
+def test_a_damaged_factory_root_is_named(
+    transport: FolderTransport, tmp_path: Path, root: bytes
+) -> None:
+    store = TrustStore(tmp_path / "trust", root, SystemClock())
+    with pytest.raises(TrustError, match=r"root\.json: damaged") as caught:
+        store.refresh(transport)
+    assert "factory" in caught.value.remedy
+
+
+def test_the_floor_is_what_was_accepted_last(tmp_path: Path) -> None:
+    clock = FixedClock(1_000_000.0)
+    kept = ClockFloor(tmp_path / "clock", clock)
+    assert (kept.least(), kept.now()) == (0.0, 1_000_000.0)
+    kept.raise_to(2_000_000.9)
+    kept.raise_to(1_500_000.0)
+    assert (kept.least(), kept.now()) == (2_000_000.0, 2_000_000.0)
+    clock.now = 3_000_000.0
+    assert kept.now() == 3_000_000.0
+    for damage in (b"", b"-5", b"x", b"9" * 40, b"1e9"):
+        (tmp_path / "clock").write_bytes(damage)
+        assert kept.least() == 0.0

@@ -79,9 +79,6 @@ class Fetching:
         if breaks is not None and breaks < len(content):
             raise TransportError(f"{self.way.name}: the cable is out")
 
-    def foresee(self, paths: Sequence[str]) -> None:
-        self.way.foreseen = tuple(paths)
-
     def count_for(self, count: Callable[[int], None]) -> None:
         self.count = count
 

@@ -82,6 +82,9 @@ class Ports:
     syslog: int = dataclasses.field(default_factory=free_port)
 
 
+HAL = "6 of 6 devices"
+
+
 class Floor:
     """One turret with its hardware, its matrix and a proxy to call; boot is played by a socket."""
 
@@ -231,6 +234,15 @@ class Floor:
         (self.state / "profile/current.yaml").unlink(missing_ok=True)
         return {}
 
+    async def replace_boot(self) -> None:
+        await self._boot.stop()
+        await self._boot.start()
+
+    async def until_reported(self, stage: str, count: int) -> None:
+        async with asyncio.timeout(20):
+            while sum(report["stage"] == stage for report in self.reports) < count:
+                await asyncio.sleep(0.02)
+
     async def _report(self, params: JsonObject) -> Mapping[str, object]:
         self.reports.append(params)
         return {}
@@ -379,6 +391,17 @@ async def test_a_login_opens_channels_and_a_call_is_heard_by_the_proxy(
     legs = (await browser.get("legs"))["legs"]
     assert {leg["tag"]["kind"] for leg in legs} == {"call", "channel"}
     assert any(report["stage"] == "register" for report in floor.reports)
+    devices = [report for report in floor.reports if report["stage"] == "hal"]
+    assert [(report["state"], report["detail"]) for report in devices] == [("done", HAL)]
+
+
+async def test_a_boot_agent_that_takes_anothers_place_is_told_again(
+    floor: Floor, browser: Browser
+) -> None:
+    await floor.start_runtime()
+    await floor.until_reported("hal", 1)
+    await floor.replace_boot()
+    await floor.until_reported("hal", 2)
 
 
 async def test_levels_of_the_call_reach_the_browser(floor: Floor, browser: Browser) -> None:

@@ -49,6 +49,15 @@ async def test_a_handset_reports_its_hook(board: Board) -> None:
     await devices.close()
 
 
+async def test_how_many_devices_opened_is_told(board: Board) -> None:
+    devices = Devices(board, Registry(lambda: [HANDSET]), SystemClock())
+    assert devices.tested() == ("failed", f"0 of {len(board.devices)} devices")
+    await devices.open()
+    assert devices.tested() == ("done", f"2 of {len(board.devices)} devices")
+    await devices.close()
+    assert Devices(Board("none", {}), Registry(list), SystemClock()).tested()[0] == "done"
+
+
 def test_what_has_no_driver_is_left_out_and_named(
     board: Board, caplog: pytest.LogCaptureFixture
 ) -> None:

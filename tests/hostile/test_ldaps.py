@@ -319,6 +319,14 @@ async def test_nobody_gets_in_and_it_is_tried_once_more(
     assert server.connections == 2
 
 
+async def test_a_server_that_says_goodbye_is_understood(
+    authority: Authority, certificate: Path
+) -> None:
+    async with hostile(certificate, UNDECIDED["an unsolicited notice"]) as server:
+        with pytest.raises(DirectoryUnreachableError, match="hangs up with result 52"):
+            await log_in(authority, server)
+
+
 @pytest.mark.parametrize("name", UNDECIDED)
 async def test_the_next_good_server_lets_people_in(
     authority: Authority, certificate: Path, name: str

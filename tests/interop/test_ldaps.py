@@ -374,18 +374,23 @@ async def test_with_all_dead_nobody_gets_in(site: Site) -> None:
 # -- whose certificate is wrong ------------------------------------------------------------------
 
 
+OLDEST = "as old as is accepted"
+LIMITS = {OLDEST: "ssl-max-ver TLSv1.2"}
+
+
 @pytest.fixture(scope="module")
 def wrong(site: Site) -> Iterator[Mapping[str, int]]:
-    """A balancer that ends TLS itself, with a wrong certificate on each of its ports."""
+    """A balancer that ends TLS itself, on each port in another way that is wrong, or nearly."""
     mallory = Authority(site.folder / "mallory", now=datetime.now(UTC), name="Mallory")
     certificates = {
         "expired": site.authority.issue_expired("expired", [NAME]),
         "name": site.authority.issue("other", ["other.turret.example"]),
         "authority": mallory.issue("ldap", [NAME]),
+        OLDEST: site.authority.issue("oldest", [NAME]),
     }
     ports = {reason: free_port() for reason in certificates}
     path = site.folder / "wrong.cfg"
-    binds = (f"  bind 127.0.0.1:{ports[reason]} ssl crt {certificate.both}"
+    binds = (f"  bind 127.0.0.1:{ports[reason]} ssl crt {certificate.both} {LIMITS.get(reason, '')}"
              for reason, certificate in certificates.items())  # fmt: skip
     path.write_text("\n".join([
         "defaults", "  mode tcp", "  timeout connect 1s", "  timeout client 9s",
@@ -415,6 +420,13 @@ async def test_a_balancer_with_a_wrong_certificate_hears_no_password(
     with pytest.raises(DirectoryUntrustedError, match=words):
         await log_in(site, servers)
     assert (await log_in(site, servers + site.servers(BALANCER))).name == "Alice Martin"
+
+
+async def test_tls_1_2_costs_one_round_trip_more(site: Site, wrong: Mapping[str, int]) -> None:
+    servers = [DirectoryServer(NAME, IPv4Address("127.0.0.1"), wrong[OLDEST])]
+    trips: list[int] = []
+    assert (await log_in(site, servers, trips=trips)).name == "Alice Martin"
+    assert sum(trips) == 4, "TCP, TLS 1.2, bind"
 
 
 # -- what a unit makes of it ---------------------------------------------------------------------

@@ -53,7 +53,7 @@ MISTAKES = {
         "if value is None or", "AttributeError|TypeError",
     ),
     "what is no base64": Mistake(
-        "est", "boot/est.py", r"except \(ValueError, [^)]*\) as", "except TypeError as",
+        "est", "boot/est.py", r"except \(ValueError, [^)]*\) as error", "except TypeError as error",
         "ValueError|binascii|Incorrect padding|Error",
     ),
     "a header cut off": Mistake(
