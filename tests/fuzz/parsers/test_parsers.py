@@ -57,7 +57,7 @@ MISTAKES = {
         "ValueError|binascii|Incorrect padding|Error",
     ),
     "a header cut off": Mistake(
-        "lan", "boot/wire/netlink.py", r"or at \+ length > len\(data\)", "", "unpack_from"
+        "lan", "boot/wire/netlink.py", r" or len\(body\) < _LINK\.size", "", "unpack_from"
     ),
     "a line that is no reply": Mistake(
         "ftp", "boot/wire/ftp.py", "if found is None:", "if False:", "TypeError"

@@ -23,6 +23,8 @@ def seeds() -> list[bytes]:
         bytes(ArpPacket(ArpOperation.REQUEST, bytes(range(6)), here, bytes(6), there)),
         link * 2,
         link + link[:20],
+        b"\x14" + link[1:20],
+        b"\x2c" + link[1:] + bytes.fromhex("0c00 2c00 07000000 00000000"),
         bytes(NtpPacket.question(7)),
         bytes(answer) + bytes(20),
         b"SIP/2.0 200 OK\r\n",
