@@ -41,7 +41,9 @@ SIGTERM stops agent, matrix and runtime; the address stays, or is released. A ki
 matrix and runtime alone, and the next agent takes them over.
 """
 _BOOT_EPILOG: Final = """\
-see also:  turret boot status --help, turret boot events --help, turret boot retry --help
+see also:  turret boot status [--json] [--watch]    stages, durations, errors, what to do
+           turret boot events [--json] [--follow]   what happens, as it happens
+           turret boot retry                        do not wait any longer
 needs:     CAP_NET_RAW (DHCP), CAP_NET_ADMIN (address and routes), CAP_SYS_TIME (clock)
 exit:      0 stopped by SIGTERM or SIGINT; 1 the factory folder is damaged; 2 usage
 example:   turret boot --state /var/lib/turret --factory /factory --interface eth0
