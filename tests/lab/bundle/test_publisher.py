@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import shutil
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,11 +14,12 @@ import yaml
 from tuf.api.exceptions import DownloadHTTPError
 from tuf.ngclient import FetcherInterface, Updater
 
+from openturret.boot.slots.manager import Manifest
 from openturret.lab.bundle.errors import BadSiteError, BundleError
 from openturret.lab.bundle.export import export
 from openturret.lab.bundle.publisher import Publisher
 
-from .conftest import FOLDER, Calendar
+from .conftest import FOLDER, Calendar, write_wheel
 
 
 def silent(_text: str) -> None:
@@ -122,6 +125,49 @@ def test_an_older_tree_can_still_be_read_to_its_end(publisher: Publisher, tmp_pa
     shutil.copy(snapshot / "timestamp.json", publisher.tss.tree.metadata / "timestamp.json")
     published = fetch(publisher, tmp_path / "u", "sites/default/config.yaml")
     assert b"5080" not in published
+
+
+def test_a_downgrade_is_signed_with_its_permission(publisher: Publisher, tmp_path: Path) -> None:
+    folder = publisher.site.firmware / "touchpro"
+    publisher.publish(silent)
+    (folder / "openturret-1.0.whl").rename(tmp_path / "old")
+    write_wheel(folder / "newer.whl", version="2.0")
+    publisher.publish(silent)
+    (folder / "newer.whl").unlink()
+    shutil.copy(tmp_path / "old", folder / "openturret-1.0.whl")
+    (folder / "permission.yaml").write_text("allow_downgrade: true\n")
+    (change,) = publisher.publish(silent).changes
+    assert (change.kind, change.version) == ("firmware", "1.0")
+    signed = fetch(publisher, tmp_path / "u", "firmware/touchpro/manifest.yaml")
+    assert Manifest.parse(signed).allow_downgrade
+    (folder / "permission.yaml").unlink()
+    assert publisher.publish(silent).published
+    assert not publisher.publish(silent).published
+
+
+def test_a_unit_that_reads_during_publications_always_gets_a_whole_tree(
+    publisher: Publisher, tmp_path: Path
+) -> None:
+    publisher.publish(silent)
+    done = threading.Event()
+    seen: list[tuple[int, int]] = []
+
+    def read() -> None:
+        while not done.is_set():
+            state = tmp_path / f"unit-{len(seen)}"
+            two = [fetch(publisher, state, "sites/default/config.yaml") for _ in range(2)]
+            first, second = (yaml.safe_load(each)["application.config.version"] for each in two)
+            seen.append((first, second))
+
+    with ThreadPoolExecutor() as pool:
+        reading = pool.submit(read)
+        for port in range(5080, 5100):
+            publisher.site.default.write_text(f"application.sip.connection.port: {port}\n")
+            publisher.publish(silent)
+        done.set()
+        reading.result()
+    assert len(seen) > 3
+    assert seen == sorted(seen)
 
 
 def test_a_tree_is_copied_to_a_tss_and_verifies_there(publisher: Publisher, tmp_path: Path) -> None:
