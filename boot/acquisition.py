@@ -240,10 +240,9 @@ class Acquisition:
         await talk.send(request)
         lease = await talk.lease(
             wanted.address,
-            wanted.server,
             wait_s,
             here.timing.contradiction_s,
-            of_anybody=not selecting,
+            server=wanted.server if selecting else None,
         )
         if lease is None:
             return None

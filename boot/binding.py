@@ -51,8 +51,7 @@ class Timing:
         offer_s: How long an offer that says nothing about a TSS waits for one that does.
         request_s: Waits for the answer to a REQUEST, which is sent once for each.
         reboot_s: The same for the stored lease, which is used unconfirmed after them.
-        contradiction_s: How long the server that granted an address may contradict a NAK
-            of another one.
+        contradiction_s: How long after a NAK an ACK may contradict it.
         decline_s: Least time between a DECLINE and the next DISCOVER (RFC 2131 §3.1.5).
         renew_floor_s: Least time between two renewals (RFC 2131 §4.4.5 asks for 60 s).
         spread: T1 and T2 come earlier by up to this share, so that a thousand units that

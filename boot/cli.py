@@ -37,12 +37,14 @@ Takes a unit from power-on to running, and keeps it so:
   runtime  starts signalling and panel, TCP 80
 
 What the network cannot give is taken from what it gave last time, with an alarm.
-SIGTERM stops agent, matrix and runtime; the address stays. A killed agent leaves
+SIGTERM stops agent, matrix and runtime; the address stays, or is released. A killed agent leaves
 matrix and runtime alone, and the next agent takes them over.
 """
 _BOOT_EPILOG: Final = """\
-see also:  turret boot status --help, turret boot events --help, turret boot retry --help
-needs:     CAP_NET_RAW (DHCP) and CAP_NET_ADMIN (address and routes)
+see also:  turret boot status [--json] [--watch]    stages, durations, errors, what to do
+           turret boot events [--json] [--follow]   what happens, as it happens
+           turret boot retry                        do not wait any longer
+needs:     CAP_NET_RAW (DHCP), CAP_NET_ADMIN (address and routes), CAP_SYS_TIME (clock)
 exit:      0 stopped by SIGTERM or SIGINT; 1 the factory folder is damaged; 2 usage
 example:   turret boot --state /var/lib/turret --factory /factory --interface eth0
            turret boot --state /var/lib/turret --factory /factory --systemd-unit

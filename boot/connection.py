@@ -1,6 +1,7 @@
 """The unit's connection to its LAN: the cable, the address, the names behind it, the time."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
@@ -62,6 +63,7 @@ class Connection:
         self._folder = folder
         self._around = around
         self._status = status
+        self._progress = _Progress(status)
         self._leases = LeaseStore(folder.lease)
         self._network: Network | None = None
         self._client: AddressSource | None = None
@@ -93,12 +95,18 @@ class Connection:
             both.create_task(self._timekeeper().keep(self._time_servers))
             both.create_task(self._client.keep(self._binding, self._on_lease, self._on_expiry))
 
+    def seeking(self) -> contextlib.AbstractContextManager[None]:
+        """Looks for another DHCP server meanwhile: the lease in use leads to no TSS."""
+        return contextlib.nullcontext() if self._client is None else self._client.seeking()
+
     async def close(self, configuration: Document | None) -> None:
         """Gives the lease back on a clean stop, where the configuration says so.
 
         Without that the next boot confirms it in one round trip, and boots with it when no
         DHCP server answers.
         """
+        if self._client is not None:
+            self._client.close()
         if configuration is None or configuration.values.get(RELEASE_KEY) is not True:
             return
         if self._network is None or self._client is None or self._network.lease.static:
@@ -130,7 +138,7 @@ class Connection:
             around.clock,
             around.rng,
             around.dhcp,
-            _Progress(self._status),
+            self._progress,
         )
         configured = self._configured()
         return DhcpClient(situation) if configured is None else StaticClient(situation, configured)
@@ -148,7 +156,7 @@ class Connection:
     async def _settle(self, binding: Binding) -> Network:
         """Puts the first lease into force."""
         network = await self._apply(binding.lease)
-        self._status.done("dhcp")
+        self._status.done("dhcp", self._progress.said)
         if not binding.confirmed:
             self._status.raise_alarm(
                 UNCONFIRMED,
@@ -229,11 +237,16 @@ class Connection:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Progress:
-    """Shows what the DHCP client says: in its stage while it boots, as an alarm after."""
+    """Shows what the DHCP client says: in its stage while it boots, as an alarm after.
+
+    Attributes:
+        said: The state that it has entered last.
+    """
 
     status: StatusBoard
+    said: str = ""
 
     def count(self, round_trips: int) -> None:
         if self._is_booting():
@@ -241,7 +254,8 @@ class _Progress:
 
     def enter(self, state: DhcpState, address: IPv4Address | None, detail: str = "") -> None:
         subject = state.value if address is None else f"{state.value} {address}"
-        self.status.note("dhcp", "; ".join(filter(None, [subject, detail])))
+        self.said = "; ".join(filter(None, [subject, detail]))
+        self.status.note("dhcp", self.said)
 
     def trouble(self, error: BootError, detail: str) -> None:
         if self._is_booting():

@@ -34,7 +34,8 @@ _ETHERNET = b"\x01"
 _ANY = IPv4Address(0)
 _LONGEST_S = 0xFFFF
 _SILENT = frozenset({MessageType.DECLINE, MessageType.RELEASE})
-_VERDICT = frozenset({MessageType.ACK, MessageType.NAK})
+_ACK = frozenset({MessageType.ACK})
+_VERDICT = _ACK | {MessageType.NAK}
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,50 +163,47 @@ class Conversation:
     async def lease(
         self,
         address: IPv4Address,
-        granter: IPv4Address,
         timeout_s: float,
         contradiction_s: float,
         *,
-        of_anybody: bool = True,
+        server: IPv4Address | None = None,
     ) -> Lease | None:
         """Returns the lease that a REQUEST for an address got, or None when nobody answers.
 
-        What is no lease of that address is passed over, as a better answer may follow.
+        What is no lease of that address is passed over, as a better answer may follow; so
+        may one that contradicts a NAK, which anybody on the LAN can send.
 
         Args:
             address: What was asked for.
-            granter: Who offered or granted it.
             timeout_s: How long to wait.
-            contradiction_s: How long an ACK may contradict the NAK of somebody else.
-            of_anybody: Whether others than the granter may answer.
+            contradiction_s: How long after a NAK an ACK still counts.
+            server: Whose answer alone counts; None for anybody's.
 
         Raises:
             AddressRefusedError: The answer is a NAK.
             DhcpError: Nobody answered but with something unusable.
             OSError: The interface fails.
         """
-        due, unusable = self._clock.monotonic() + timeout_s, None
-        server = None if of_anybody else granter
-        while (reply := await self._verdict(due, granter, contradiction_s, server)) is not None:
-            if reply.type is MessageType.NAK:
-                raise refusal(reply, address)
+        due = self._clock.monotonic() + timeout_s
+        failure: DhcpError | None = None
+        wanted = _VERDICT
+        while (reply := await self._by(due, wanted, server)) is not None:
             try:
                 return _granted(reply, address, self._clock.unix())
+            except AddressRefusedError as error:
+                failure, wanted = error, _ACK
+                due = self._clock.monotonic() + contradiction_s
             except DhcpError as error:
                 logger.debug("passed over: %s", error)
-                unusable = error
-        if unusable is not None:
-            raise unusable
+                failure = failure or error
+        if failure is not None:
+            raise failure
         return None
 
-    async def _verdict(
-        self, due: float, granter: IPv4Address, contradiction_s: float, server: IPv4Address | None
+    async def _by(
+        self, due: float, wanted: Collection[MessageType], server: IPv4Address | None
     ) -> DhcpMessage | None:
-        """Returns an ACK or NAK; only the granter's NAK counts at once."""
-        reply = await self.answer(_VERDICT, due - self._clock.monotonic(), server)
-        if reply is None or reply.type is MessageType.ACK or server_of(reply) == granter:
-            return reply
-        return await self.answer((MessageType.ACK,), contradiction_s, server) or reply
+        return await self.answer(wanted, due - self._clock.monotonic(), server)
 
     async def _next(
         self, wanted: Collection[MessageType], server: IPv4Address | None
@@ -251,6 +249,8 @@ def refusal(reply: DhcpMessage, address: IPv4Address) -> AddressRefusedError:
 
 
 def _granted(reply: DhcpMessage, address: IPv4Address, now: float) -> Lease:
+    if reply.type is MessageType.NAK:
+        raise refusal(reply, address)
     lease = Lease.from_ack(reply, now)
     if lease.address != address:
         raise DhcpError(

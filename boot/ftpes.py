@@ -95,9 +95,6 @@ class FtpesSession:
             _explain(error, Place("FTPES", server, remedy=_REMEDY))
         return session
 
-    def foresee(self, paths: Sequence[str]) -> None:
-        """Changes nothing: FTP moves one file at a time."""
-
     def fetch(self, path: str, *, offset: int = 0) -> Iterator[bytes]:
         """Yields the content of a file in chunks, from ``offset`` on; the caller bounds their sum.
 

@@ -81,23 +81,20 @@ class HttpsSession:
             account: Who.
             terms: How, and how long it may take.
             count: Is told the round trips.
-            foreseen: What will be fetched first, in order.
+            foreseen: What will be fetched first, in order: it is asked for in one flight. What
+                comes in another order costs round trips, nothing else.
 
         Raises:
             UntrustedServerError: The certificate does not verify for the server's name.
             TransportError: The server is silent, or speaks no TLS.
         """
         session = cls(server, account, terms, count)
-        session.foresee(foreseen)
+        session._foreseen = tuple(acceptable(path) for path in foreseen)
         try:
             session._connect()
         except BaseException as error:
             Place("HTTPS", server, remedy=_REMEDY).explain(error)
         return session
-
-    def foresee(self, paths: Sequence[str]) -> None:
-        """Asks for these paths in one flight as soon as the first of them is fetched."""
-        self._foreseen = tuple(acceptable(path) for path in paths)
 
     def fetch(self, path: str, *, offset: int = 0) -> Iterator[bytes]:
         """Yields the content of a file in chunks, from ``offset`` on; the caller bounds their sum.

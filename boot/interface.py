@@ -1,8 +1,10 @@
 """The network interface of a unit: its carrier, its address, its routes."""
 
 import asyncio
+import contextlib
 import fcntl
 import json
+import logging
 import socket
 import struct
 from collections.abc import Awaitable, Callable, Sequence
@@ -14,6 +16,8 @@ from typing import Protocol, TypeAlias
 from .cache import write_atomically
 from .errors import InterfaceError
 from .lease import Lease
+
+logger = logging.getLogger(__name__)
 
 _SIOCGIFFLAGS, _SIOCGIFHWADDR = 0x8913, 0x8927
 _IFF_RUNNING = 0x40
@@ -71,19 +75,25 @@ class IpInterface:
             changes.bind((0, _RTMGRP_LINK))
             await self.run([f"link set dev {self.name} up"])
             while not self._has_carrier():
-                await asyncio.get_running_loop().sock_recv(changes, 65_536)
+                with contextlib.suppress(OSError):  # more news than the socket holds: look again
+                    await asyncio.get_running_loop().sock_recv(changes, 65_536)
 
     async def apply(self, lease: Lease, previous: Lease | None) -> None:
         """Replaces address and routes; a lease that only got longer changes nothing on the way.
 
+        A route that the kernel refuses costs only itself: the DHCP server may be careless.
+
         Raises:
-            InterfaceError: The kernel refuses them.
+            InterfaceError: The kernel refuses the address.
         """
-        commands = [f"addr replace {lease.address}/{lease.prefix} brd + dev {self.name}"]
-        commands += [f"route replace {route}" for route in self._routes(lease)]
+        await self.run([f"addr replace {lease.address}/{lease.prefix} brd + dev {self.name}"])
+        routes = [f"route replace {route}" for route in self._routes(lease)]
         if previous is not None:
-            commands += self._leftovers(lease, previous)
-        await self.run(commands)
+            routes += self._leftovers(lease, previous)
+        try:
+            await self.run(routes)
+        except InterfaceError as error:
+            logger.warning("of the routes that the DHCP server names: %s", error)
 
     async def clear(self, lease: Lease) -> None:
         """Takes the address away; its routes go with it.
@@ -118,10 +128,12 @@ async def run_ip(commands: Sequence[str]) -> None:
     """Runs a batch of iproute2 commands in one process.
 
     Raises:
-        InterfaceError: One of them was refused; those before it are done.
+        InterfaceError: Some of them were refused; all others are done.
     """
+    if not commands:
+        return
     process = await asyncio.create_subprocess_exec(
-        "ip", "-batch", "-",
+        "ip", "-force", "-batch", "-",
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,

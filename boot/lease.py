@@ -117,7 +117,7 @@ class Lease:
             lease_s=lease_s,
             renew_s=renew_s,
             rebind_s=rebind_s,
-            routers=_address_list(options, Option.ROUTER),
+            routers=tuple(filter(is_usable, _address_list(options, Option.ROUTER))),
             routes=_lenient(lambda: options.routes()[:MAX_ROUTES], ()),
             dns_servers=_address_list(options, Option.DNS_SERVER),
             ntp_servers=_address_list(options, Option.NTP_SERVER),

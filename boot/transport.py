@@ -7,7 +7,7 @@ import re
 import select
 import socket
 import ssl
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from typing import Final, NoReturn, Protocol, TypeVar
@@ -280,12 +280,6 @@ class Session(Files, Protocol):
     @property
     def server(self) -> Server:
         """Where it is logged in."""
-
-    def foresee(self, paths: Sequence[str]) -> None:
-        """Says what will be fetched next, in order: it may be asked for in one flight.
-
-        It is advice: what comes in another order costs round trips, nothing else.
-        """
 
     def count_for(self, count: Callable[[int], None]) -> None:
         """Counts the round trips from here on for somebody else."""

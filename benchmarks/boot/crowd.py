@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import random
 import shutil
 import socket
 import statistics
+import struct
 import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -29,8 +29,9 @@ from openturret.boot.dhcp_messages import Requester
 from openturret.boot.errors import BootError
 from openturret.boot.lease import Lease
 from openturret.boot.link import ArpPort, BroadcastPort, MessagePort
-from openturret.boot.tftp import Settings, TftpClient
+from openturret.boot.tftp import TftpClient
 from openturret.boot.tls import client_context
+from openturret.boot.transfer import Settings
 from openturret.boot.transport import Account, Server, Terms
 from openturret.boot.trust import TrustStore
 from openturret.boot.tss import parse_hint
@@ -39,7 +40,7 @@ from openturret.hal.backoff import Backoff
 from openturret.hal.clock import SystemClock
 
 STAGES: Final = ("dhcp", "tftp", "tss")
-_SOL_PACKET, _IGNORE_OUTGOING = 263, 23
+_SOL_PACKET, _STATISTICS, _IGNORE_OUTGOING = 263, 6, 23
 _ETH_P_IP: Final = 0x0800
 _FRAME_BYTES: Final = 2048
 _CHADDR: Final = 14 + 20 + 8 + 28
@@ -52,56 +53,62 @@ MANIFEST: Final = "firmware/touchpro/manifest.yaml"
 class Hub:
     """Joins the DHCP ports of a crowd to one interface.
 
-    A port is a Unix socket that carries frames, as an AF_PACKET socket does. Ten thousand
-    packet sockets would each be handed every frame of the interface.
+    A port is one end of a pair of Unix sockets that carries frames, as an AF_PACKET socket
+    does. Thousands of packet sockets would each be handed every frame of the interface.
     """
 
     def __init__(self, interface: str) -> None:
+        self._interface = interface
         self._link = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK)
         self._link.setsockopt(_SOL_PACKET, _IGNORE_OUTGOING, 1)
         self._link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 24)
         self._link.bind((interface, _ETH_P_IP))
-        self._hub = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-        self._name = f"\0crowd-{os.getpid()}"
-        self._hub.bind(self._name)
+        self._ends: dict[bytes, socket.socket] = {}
 
     def start(self) -> None:
         """Carry frames from now on."""
-        loop = asyncio.get_running_loop()
-        loop.add_reader(self._link, self._take_in)
-        loop.add_reader(self._hub, self._send_out)
+        asyncio.get_running_loop().add_reader(self._link, self._take_in)
 
-    def close(self) -> None:
-        """Carry nothing any more."""
-        for each in (self._link, self._hub):
-            asyncio.get_running_loop().remove_reader(each)
-            each.close()
+    def close(self) -> int:
+        """Carry nothing any more; returns how many frames found the crowd's own queue full."""
+        asyncio.get_running_loop().remove_reader(self._link)
+        statistics_of_link = self._link.getsockopt(_SOL_PACKET, _STATISTICS, 8)
+        self._link.close()
+        return int(struct.unpack("II", statistics_of_link)[1])
 
-    def open(self, name: bytes) -> socket.socket:
-        """A port; DHCP messages for the MAC that it is named after come to it."""
-        port = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-        try:
-            port.bind(self._address(name))
-            port.connect(self._name)
-        except OSError:
-            port.close()
-            raise
+    def open(self, mac: bytes) -> socket.socket:
+        """The port of a unit without an address; DHCP messages for its MAC come to it."""
+        ours, port = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
+        self._ends[mac] = ours
+        asyncio.get_running_loop().add_reader(ours, self._send_out, mac, ours)
         return port
 
-    def _address(self, name: bytes) -> str:
-        return f"{self._name}-{name.hex()}"
+    def open_outward(self) -> socket.socket:
+        """A port that sends only: it is bound to no protocol."""
+        port = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK)
+        port.bind((self._interface, 0))
+        return port
 
     def _take_in(self) -> None:
         with contextlib.suppress(BlockingIOError):
             while frame := self._link.recv(_FRAME_BYTES):
-                mac = frame[_CHADDR : _CHADDR + 6]
-                with contextlib.suppress(OSError):  # nobody waits for it, or its queue is full
-                    self._hub.sendto(frame, self._address(mac))
+                end = self._ends.get(frame[_CHADDR : _CHADDR + 6])
+                if end is not None:
+                    with contextlib.suppress(OSError):  # its queue is full, or it has just gone
+                        end.send(frame)
 
-    def _send_out(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            while frame := self._hub.recv(_FRAME_BYTES):
+    def _send_out(self, mac: bytes, ours: socket.socket) -> None:
+        frame = b""
+        with contextlib.suppress(ConnectionResetError):  # it went with answers unread
+            frame = ours.recv(_FRAME_BYTES)
+        if frame:
+            with contextlib.suppress(BlockingIOError):
                 self._link.send(frame)
+            return
+        asyncio.get_running_loop().remove_reader(ours)
+        ours.close()
+        if self._ends.get(mac) is ours:
+            del self._ends[mac]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +124,7 @@ class CrowdPorts:
 
     def arp(self, address: IPv4Address) -> ArpPort:
         """A port whose probes go out; nobody in a crowd claims another one's address."""
-        return ArpPort(self.hub.open(b"arp" + self.mac), self.mac, address)
+        return ArpPort(self.hub.open_outward(), self.mac, address)
 
     def unicast(self, server: IPv4Address) -> MessagePort:
         """Nobody in a crowd stays long enough to renew."""
@@ -136,6 +143,7 @@ class Tally:
         seconds: of each unit that came to the end of a stage, by stage and ``all``.
         resends: what had to be asked again, by stage.
         failures: units that were not done in time.
+        overflowed: frames that were lost because the crowd itself was too slow.
     """
 
     seconds: dict[str, list[float]] = field(
@@ -143,6 +151,7 @@ class Tally:
     )
     resends: dict[str, int] = field(default_factory=lambda: dict.fromkeys(STAGES, 0))
     failures: int = 0
+    overflowed: int = 0
 
     @contextlib.asynccontextmanager
     async def timed(self, stage: str) -> AsyncIterator[None]:
@@ -214,7 +223,7 @@ class Crowd:
                 for mac in self._macs:
                     group.create_task(self._one(mac))
         finally:
-            self._hub.close()
+            self._tally.overflowed = self._hub.close()
             self._threads.shutdown(wait=False, cancel_futures=True)
         return self._tally
 

@@ -20,6 +20,7 @@ import asyncio
 import contextlib
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -61,6 +62,9 @@ link add to-crowd type veth peer name storm0 netns crowd
 link set to-crowd master lan up
 """
 CROWD: Final = "link set lo up\nlink set storm0 up\naddress add 10.64.0.2/16 dev storm0\n"
+
+PER_PROCESS: Final = 4000
+"""Units of the crowd that share a process: each has two or three files open, of 20,000."""
 
 Row = dict[str, Any]
 
@@ -159,29 +163,60 @@ def stage_of(state: Path) -> str:
     return ""
 
 
-async def crowd_process(options: argparse.Namespace, units: int, site: SiteFolder,
-                        folder: Path) -> Row:  # fmt: skip
-    """The crowd, in a process and a namespace of its own; returns its tally."""
-    factory = site.factory / "02-54-50-00-01-00"
-    command = [*inside("crowd"), sys.executable, __file__, "--crowd", str(units),
-               "--factory", str(factory), "--folder", str(folder / "crowd"),
+async def crowd(options: argparse.Namespace, units: int, site: SiteFolder, folder: Path) -> Row:
+    """All of the crowd; returns what its processes went through together."""
+    slices = [range(first, min(first + PER_PROCESS, units))
+              for first in range(0, units, PER_PROCESS)]  # fmt: skip
+    tallies = await asyncio.gather(
+        *(crowd_process(options, numbers, site, folder) for numbers in slices)
+    )
+    return together(list(tallies))
+
+
+async def crowd_process(
+    options: argparse.Namespace, numbers: range, site: SiteFolder, folder: Path
+) -> Row:
+    """Some of the crowd, in a process and a namespace of its own; returns its tally."""
+    command = [*inside("crowd"), sys.executable, __file__, "--crowd", str(len(numbers)),
+               "--first", str(numbers.start), "--at-a-time", str(options.at_a_time),
+               "--factory", str(site.factory / "02-54-50-00-01-00"),
+               "--folder", str(folder / f"crowd-{numbers.start}"),
                *(["--image"] if options.image else [])]  # fmt: skip
-    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    process = await asyncio.create_subprocess_exec(
+        *command, stdout=asyncio.subprocess.PIPE, limit=2**26
+    )
     output, _ = await process.communicate()
     tally: Row = json.loads(output)
     return tally
 
 
+def together(tallies: list[Row]) -> Row:
+    """The sum of tallies."""
+
+    def added(name: str) -> Row:
+        return {key: sum((tally[name][key] for tally in tallies), start=type(value)())
+                for key, value in tallies[0][name].items()}  # fmt: skip
+
+    return {
+        "seconds": added("seconds"),
+        "resends": added("resends"),
+        "failures": sum(tally["failures"] for tally in tallies),
+        "overflowed": sum(tally["overflowed"] for tally in tallies),
+    }
+
+
 def play_crowd(options: argparse.Namespace) -> int:
-    """What the crowd's process does."""
+    """What a process of the crowd does."""
     options.folder.mkdir(parents=True, exist_ok=True)
     scene = Scene("storm0", options.folder, options.factory, PASSWORD, options.image,
                   options.at_a_time, LIMIT_S)  # fmt: skip
-    macs = [bytes.fromhex(mac_of(number).replace(":", "")) for number in range(options.crowd)]
+    numbers = range(options.first, options.first + options.crowd)
+    macs = [bytes.fromhex(mac_of(number).replace(":", "")) for number in numbers]
 
     async def boot() -> Tally:
-        return await Crowd(scene, macs).boot()
+        return await Crowd(scene, macs, seed=options.first).boot()
 
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     sys.stdout.write(json.dumps(asdict(asyncio.run(boot()))))
     sys.stdout.flush()
     os._exit(0)  # threads that wait for a server are not waited for
@@ -194,13 +229,14 @@ async def storm(options: argparse.Namespace, units: int, folder: Path) -> list[R
     site = manufacture(folder / "site", units - full, full)
     async with serving(site, folder / "serve.log"):
         began = time.monotonic()
-        results = await asyncio.gather(
-            crowd_process(options, units - full, site, folder),
-            *(whole_unit(number, site, folder) for number in range(1, full + 1)),
-        )
+        async with asyncio.TaskGroup() as group:
+            playing = group.create_task(crowd(options, units - full, site, folder))
+            booting = [
+                group.create_task(whole_unit(number, site, folder)) for number in range(1, full + 1)
+            ]
         elapsed = time.monotonic() - began
-    tally, whole = results[0], results[1:]
-    return list(told(units, elapsed, tally, list(whole)))
+        whole = [task.result() for task in booting]
+        return list(told(units, elapsed, playing.result(), whole))
 
 
 def told(units: int, elapsed: float, tally: Row, whole: list[float | None]) -> Iterator[Row]:
@@ -220,12 +256,23 @@ def told(units: int, elapsed: float, tally: Row, whole: list[float | None]) -> I
         yield row(units, f"{stage}: asked again", [float(resends)], "times")
     say(f"  asked again: {', '.join(f'{name} {n:,}' for name, n in tally['resends'].items())}")
     missing = tally["failures"] + sum(seconds is None for seconds in whole)
+    say(
+        f"  frames that the crowd lost itself: {tally['overflowed']}, that DHCP's socket dropped: "
+        f"{dropped_by_dhcp()}"
+    )
     yield row(units, "not done in time", [float(missing)], "units")
     say(f"  not done within {LIMIT_S:.0f} s: {missing}")
     done = [seconds for seconds in whole if seconds is not None]
     if done:
         yield row(units, "whole unit, power to running", done, "s")
         say(f"  whole units, power to running: {min(done):.1f} to {max(done):.1f} s")
+
+
+def dropped_by_dhcp() -> int:
+    """Datagrams that found the queue of the DHCP server's socket full, since it started."""
+    lines = Path("/proc/net/udp").read_text().splitlines()[1:]
+    ours = [line.split() for line in lines if line.split()[1].endswith(":0043")]
+    return sum(int(fields[-1]) for fields in ours)
 
 
 def row(units: int, subject: str, values: list[float], unit: str) -> Row:
@@ -251,11 +298,11 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--units", type=int, nargs="+", default=[1000, 10_000], help="(1000 10000)")
     made.add_argument("--full", type=int, default=4, help="how many of them are whole (4)")
     made.add_argument("--image", action="store_true", help="the crowd fetches firmware too")
-    made.add_argument("--at-a-time", type=int, default=200, help="at the TSS, of the crowd (200)")
+    made.add_argument("--at-a-time", type=int, default=200, help="at the TSS, of a process (200)")
     made.add_argument("--quick", action="store_true", help="50 units, 1 of them whole")
     made.add_argument("--json", action="store_true", help="an array of rows instead of lines")
-    for name in ("--crowd", "--factory", "--folder"):
-        made.add_argument(name, type=int if name == "--crowd" else Path, help=argparse.SUPPRESS)
+    for name, kind in (("--crowd", int), ("--first", int), ("--factory", Path), ("--folder", Path)):
+        made.add_argument(name, type=kind, help=argparse.SUPPRESS)
     return made
 
 

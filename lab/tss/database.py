@@ -6,6 +6,7 @@ the same URL.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import hmac
 import os
@@ -104,6 +105,7 @@ class FirmwareRow(Base):
     model: Mapped[str] = mapped_column(primary_key=True)
     version: Mapped[str] = mapped_column(primary_key=True)
     number: Mapped[int]
+    allow_downgrade: Mapped[bool] = mapped_column(default=False)
     file: Mapped[str]
     sha256: Mapped[str]
 
@@ -169,5 +171,7 @@ def _share_with_the_other_node(connection: DBAPIConnection, _record: ConnectionP
     cursor.close()
 
 
+@functools.lru_cache(maxsize=16_384)
 def _hash(password: str, salt: bytes) -> bytes:
+    """Slow on purpose (about 10 ms); a unit sends the same password with every HTTPS request."""
     return hashlib.scrypt(password.encode(), salt=salt, **_SCRYPT)

@@ -19,7 +19,7 @@ from ..bundle.publisher import Publisher
 from ..errors import LabError
 from ..plan import SYSLOG_PORT
 from ..stopping import stoppable
-from . import hints, place
+from . import addresses, hints, place
 from .dnsmasq import Dhcp
 from .events import Event
 from .place import Place
@@ -76,7 +76,7 @@ async def _serve_until_stopped(options: argparse.Namespace) -> None:
     say = _sayer(options)
     where = place.find(options.interface, options.address)
     publisher = _prepared(options, where, say)
-    plan = Plan(where, await _dhcp(options, where, say), syslog=not options.no_syslog)
+    plan = Plan(where, await _dhcp(options, where, publisher, say), syslog=not options.no_syslog)
     visit = FirstVisit()
 
     def tell(event: Event) -> None:
@@ -125,13 +125,16 @@ def _add_missing(publisher: Publisher, macs: Sequence[str], say: Say) -> None:
         say(f"added {folder.name.replace('-', ':')}: copy {folder} to the unit as /factory")
 
 
-async def _dhcp(options: argparse.Namespace, where: Place, say: Say) -> Dhcp | None:
+async def _dhcp(
+    options: argparse.Namespace, where: Place, publisher: Publisher, say: Say
+) -> Dhcp | None:
     """What DHCP hands out; None when it is not ours to hand out anything."""
     if options.dhcp == "off" or (options.dhcp == "auto" and await _is_served(where, say)):
         return None
     first, last = place.serving_range(where, options.range)
-    leases = options.site / "tss/leases"
-    return Dhcp(first, last, options.domain, leases)
+    macs = [unit.mac for unit in publisher.units()]
+    reserved = addresses.reserve(publisher.site.tss / "addresses", macs, first, last)
+    return Dhcp(first, last, options.domain, reserved)
 
 
 async def _is_served(where: Place, say: Say) -> bool:
@@ -219,7 +222,7 @@ def _options(options: argparse.Namespace) -> None:
 def _check(options: argparse.Namespace) -> None:
     where = place.find(options.interface, options.address)
     first, last = place.serving_range(where, "")
-    plan = Plan(where, Dhcp(first, last, "turret.test", Path("leases")))
+    plan = Plan(where, Dhcp(first, last, "turret.test"))
     plan.check()
     found = asyncio.run(find_dhcp_server(where))
     _sayer(options)(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Final
@@ -32,13 +32,13 @@ class Dhcp:
         first: the first address.
         last: the last address.
         domain: the DNS domain; the TSS is ``tss`` in it.
-        leases: the file that remembers who has what.
+        reserved: addresses that belong to units, by MAC.
     """
 
     first: IPv4Address
     last: IPv4Address
     domain: str
-    leases: Path
+    reserved: Mapping[str, IPv4Address] = field(default_factory=dict)
 
 
 def configuration(place: Place, tftp_root: Path, dhcp: Dhcp | None) -> str:
@@ -56,7 +56,6 @@ def configuration(place: Place, tftp_root: Path, dhcp: Dhcp | None) -> str:
         f"listen-address={place.address}",
         "no-hosts",
         "log-facility=-",
-        "log-async=100",
         "enable-tftp",
         f"tftp-max={_TRANSFERS_MAX}",
         f"tftp-root={tftp_root}",
@@ -66,13 +65,16 @@ def configuration(place: Place, tftp_root: Path, dhcp: Dhcp | None) -> str:
 
 
 def _dhcp_lines(place: Place, dhcp: Dhcp) -> Iterator[str]:
-    yield from ("dhcp-authoritative", "no-ping", "log-queries", f"dhcp-leasefile={dhcp.leases}")
+    # The file of leases is rewritten for every lease, which a storm of units waits for. Without it
+    # a unit gets what is reserved for it, and others get what does not answer to a ping.
+    yield from ("dhcp-authoritative", "leasefile-ro", "log-queries")
     yield f"dhcp-lease-max={int(dhcp.last) - int(dhcp.first) + 1}"
     yield f"dhcp-range={dhcp.first},{dhcp.last},{place.at.netmask},{_LEASE_S}s"
     yield f"dhcp-option=option:dns-server,{place.address}"
     yield f"dhcp-option=option:domain-name,{dhcp.domain}"
     yield f"host-record=tss.{dhcp.domain},{place.address}"
     yield f"local=/{dhcp.domain}/"
+    yield from (f"dhcp-host={mac},{at}" for mac, at in dhcp.reserved.items())
     yield from hints.dnsmasq_lines(place.address)
 
 

@@ -16,19 +16,21 @@ from openturret.boot.errors import (
     AccountRefusedError,
     BootError,
     NoSuchFileError,
+    SlotError,
     TrustError,
 )
 from openturret.boot.folder import StateFolder
 from openturret.boot.ftpes import FtpesSession
 from openturret.boot.https import HttpsSession
 from openturret.boot.identity import Identity
-from openturret.boot.kept import digest
+from openturret.boot.kept import KeptContent, digest
 from openturret.boot.provision import KEPT_ALARM, Provisioner
 from openturret.boot.slots.files import FileSlots
 from openturret.boot.status import StatusBoard
 from openturret.boot.transport import Account, Server, Session, Terms
 from openturret.boot.trust import TrustStore
 from openturret.boot.visit import Opener
+from openturret.boot.vouchers import Voucher
 from openturret.hal.clock import SystemClock
 from openturret.lab.tss import Administration
 
@@ -274,13 +276,41 @@ async def test_what_was_signed_for_another_unit_is_not_used(
     assert f"signed as units/{other}" in unit.alarms()
 
 
+@pytest.mark.parametrize("forger", ["a stranger", "a stranger's root"])
+async def test_a_forged_voucher_vouches_for_nothing(
+    unit: Unit, server: Server, tmp_path: Path, forger: str
+) -> None:
+    """Somebody signs a configuration for this unit with keys of their own, on its medium."""
+    await unit.visit(server)
+    theirs = Administration(tmp_path / "theirs")
+    theirs.set_configuration(unit.identity.folder, {"application.config.version": 9})
+    theirs.publish()
+    target = f"units/{unit.identity.folder}/config.yaml"
+    data = (theirs.tree.targets / target).read_bytes()
+    chain = (theirs.tree.metadata / "1.targets.json").read_bytes()
+    voucher = bytes(Voucher(target, (chain,)))
+    (unit.folder.vouchers / f"{digest(data)}.json").write_bytes(voucher)
+    unit.folder.configuration.write_bytes(data)
+    if forger == "a stranger's root":
+        theirs.rotate_root()
+        shutil.copy(theirs.tree.metadata / "2.root.json",
+                    unit.folder.trust / "metadata" / "root_history" / "2.root.json")  # fmt: skip
+    assert await unit.provisioner.kept() is None
+    assert "no accepted root stands behind the voucher" in unit.alarms()
+
+
 async def test_a_slot_that_nobody_signed_is_not_used(unit: Unit, server: Server) -> None:
     await unit.visit(server)
     record = unit.folder.slots / "record.json"
     kept = await unit.provisioner.kept()
     assert kept
+    vouches = KeptContent.of(unit.identity, unit.folder, SystemClock()).vouches_for_firmware
+    slots = FileSlots(unit.folder.slots, vouches, prepare=Path.exists)
+    assert (await slots.start()).version == "0.1.0"
     record.write_bytes(record.read_bytes().replace(kept.slot.sha256.encode(), b"0" * 64))
     assert await unit.provisioner.kept() is None
+    with pytest.raises(SlotError, match="no slot holds whole firmware"):
+        await slots.start()
 
 
 @pytest.mark.parametrize("damage", [b"", b"{}", b"[]", b"\xff", b'{"target": 1, "chain": []}'])

@@ -89,3 +89,33 @@ def test_a_stale_page_is_said_and_written_anew(tmp_path: Path) -> None:
     assert main([str(tmp_path), "--check"], said.append) == 0
     assert "| `bad_credentials` |" in (tmp_path / "errors.md").read_text()
     assert [words.split(": ")[1] for words in said] == ["out of date\n", "written\n"]
+
+
+def alarms_raised() -> Iterator[tuple[str, str]]:
+    """Every alarm that the boot may raise: where, and its code, found through its constants."""
+    trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in sources()}
+    constants = {
+        (path, target.id): node.value.value
+        for path, tree in trees.items()
+        for node in tree.body
+        if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Constant)
+        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+        if isinstance(target, ast.Name)
+    }
+    for path, tree in trees.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "raise_alarm":
+                code = node.args[0]
+                if isinstance(code, ast.Name):
+                    found = constants.get((path, code.id)) or next(
+                        (value for (_, name), value in constants.items() if name == code.id), ""
+                    )
+                    yield f"{path.name}:{node.lineno}", str(found)
+
+
+def test_every_alarm_is_in_the_document() -> None:
+    document = (ROOT / "docs" / "boot.md").read_text(encoding="utf-8")
+    found = list(alarms_raised())
+    assert len({code for _, code in found}) > 12
+    for place, code in found:
+        assert f"| `{code}`" in document, f"{place}: alarm {code} is not in docs/boot.md"

@@ -124,7 +124,7 @@ def clock() -> Clock:
     return Clock()
 
 
-Start: TypeAlias = Callable[[Https], HttpsSession]
+Start: TypeAlias = Callable[..., HttpsSession]
 
 
 @pytest.fixture
@@ -132,7 +132,7 @@ def start(authority: Authority, clock: Clock) -> Iterator[Start]:
     """Opens a session at a server that runs in a thread until the test is over."""
     with contextlib.ExitStack() as stack:
 
-        def open_session(server: Https) -> HttpsSession:
+        def open_session(server: Https, *foreseen: str) -> HttpsSession:
             listener = stack.enter_context(socket.create_server((HOST, 0)))
             thread = threading.Thread(target=server.serve, args=(listener,))
             thread.start()
@@ -143,6 +143,7 @@ def start(authority: Authority, clock: Clock) -> Iterator[Start]:
                 Account("02:54:50:00:00:01", SECRET),
                 Terms(client_context(authority.path), clock, HASTY),
                 count=lambda _: None,
+                foreseen=foreseen,
             )
             return stack.enter_context(session)
 
@@ -179,8 +180,7 @@ def test_what_is_foreseen_shares_a_flight(good: ssl.SSLContext, start: Start) ->
         yield answer(b"", status=b"404 None") if missing else answer(request.split()[1])
 
     server = Https(good, script)
-    session = start(server)
-    session.foresee(["metadata/2.root.json", "metadata/timestamp.json"])
+    session = start(server, "metadata/2.root.json", "metadata/timestamp.json")
     with pytest.raises(NoSuchFileError):
         list(session.fetch("metadata/2.root.json"))
     assert [request.split()[1] for request in server.requests][:1] == [b"/metadata/2.root.json"]
@@ -193,8 +193,7 @@ def test_what_is_foreseen_shares_a_flight(good: ssl.SSLContext, start: Start) ->
 
 def test_what_was_foreseen_wrongly_is_passed_over(good: ssl.SSLContext, start: Start) -> None:
     server = Https(good, lambda request: iter((answer(request.split()[1]),)))
-    session = start(server)
-    session.foresee(["a", "b", "c"])
+    session = start(server, "a", "b", "c")
     assert [b"".join(session.fetch(path)) for path in "adcb"] == [b"/a", b"/d", b"/c", b"/b"]
     assert server.connections == 1
 
@@ -211,8 +210,7 @@ def test_a_connection_that_was_closed_meanwhile_is_made_anew(
 
 def test_a_server_that_says_it_closes_is_believed(good: ssl.SSLContext, start: Start) -> None:
     server = Https(good, says(answer(fields=CLOSE)))
-    session = start(server)
-    session.foresee(["a", "b"])
+    session = start(server, "a", "b")
     assert b"".join(session.fetch("a")) == b"".join(session.fetch("b")) == CONTENT
     assert server.connections == 2
 

@@ -175,6 +175,7 @@ def open_session(
             Account(MAC, password),
             Terms(context, SystemClock()),
             count=trips or Trips(),
+            foreseen=("metadata/2.root.json", "metadata/timestamp.json"),
         )
 
     return start
@@ -200,7 +201,6 @@ def test_is_anything_new_takes_three_round_trips(
 ) -> None:
     trips = Trips()
     with open_session(trips=trips) as session:
-        session.foresee(["metadata/2.root.json", "metadata/timestamp.json"])
         with pytest.raises(NoSuchFileError):
             list(session.fetch("metadata/2.root.json"))
         assert b"".join(session.fetch("metadata/timestamp.json")) == SMALL

@@ -1,3 +1,4 @@
+import contextlib
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
@@ -6,12 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openturret.boot.wire.dhcp import (
+    MAX_SEARCH_DOMAINS,
     BootpOp,
     DhcpMessage,
     MessageType,
     Option,
     Options,
     Route,
+    vendor_identifying,
 )
 from openturret.boot.wire.errors import MalformedError, OptionError, TruncatedError, WireError
 
@@ -160,3 +163,55 @@ def test_plain_bootp_and_other_hardware_are_refused() -> None:
         DhcpMessage.parse(b"")
     with pytest.raises(OptionError, match="message type"):
         _ = DhcpMessage(BootpOp.REPLY, xid=1).type
+
+
+@pytest.mark.parametrize(
+    ("value", "domains"),
+    [
+        (b"\x06turret\x07example\0\x03tss\xc0\x07", ("turret.example", "tss.example")),
+        (b"\3tss\xc0\x06\3tss\0", None),
+        (b"\6turret\7example\0\xc0\0", ("turret.example", "turret.example")),
+        (b"\0\1a\0", ("a",)),
+        (b"", ()),
+        (b"\xc0\0", None),
+        (b"\1a\xc0\2", None),
+        (b"\1a\xc0", None),
+        (b"\1a", None),
+        (b"\5abc", None),
+        (b"\x40" + bytes(64), None),
+        (b"\3a.b\0", None),
+        (b"\1\x1b\0", None),
+        ((b"\x3f" + b"a" * 63) * 5 + b"\0", None),
+    ],
+)
+def test_search_domains_are_read_with_their_pointers(
+    value: bytes, domains: tuple[str, ...] | None
+) -> None:
+    options = Options(((int(Option.DOMAIN_SEARCH), value),))
+    if domains is None:
+        with pytest.raises(OptionError, match="119"):
+            options.domain_search()
+    else:
+        assert options.domain_search() == domains
+
+
+@given(st.binary(max_size=300))
+def test_any_search_domains_are_few_and_short_or_a_typed_error(value: bytes) -> None:
+    with contextlib.suppress(OptionError):
+        domains = Options(((int(Option.DOMAIN_SEARCH), value),)).domain_search()
+        assert len(domains) <= MAX_SEARCH_DOMAINS
+        assert all(0 < len(domain) <= 253 for domain in domains)
+
+
+def test_a_field_that_is_no_text_costs_only_itself() -> None:
+    message = bytearray(OFFER)
+    message[44:48] = b"\xff\xfe\x1b\0"
+    parsed = DhcpMessage.parse(bytes(message))
+    assert parsed.server_name == ""
+    assert parsed.options == DhcpMessage.parse(OFFER).options
+
+
+def test_what_is_written_for_an_enterprise_is_read_for_it() -> None:
+    value = vendor_identifying(32_473, b"\1\4\x0a\1\0\2")
+    options = Options(((int(Option.VENDOR_IDENTIFYING), value),))
+    assert options.vendor_identifying() == {32_473: {1: b"\x0a\1\0\2"}}

@@ -73,7 +73,7 @@ def test_the_hint_is_what_a_unit_reads(tmp_path: Path) -> None:
 @pytest.mark.parametrize("own", [True, False])
 def test_dnsmasq_accepts_our_configuration(tmp_path: Path, own: bool) -> None:
     first, last = PLACE.at.network[100], PLACE.at.network[199]
-    dhcp = dnsmasq.Dhcp(first, last, "turret.test", tmp_path / "leases") if own else None
+    dhcp = dnsmasq.Dhcp(first, last, "turret.test", {"02:54:50:00:00:01": first}) if own else None
     path = tmp_path / "dnsmasq.conf"
     path.write_text(dnsmasq.configuration(PLACE, tmp_path, dhcp))
     program = tool("dnsmasq")
