@@ -57,7 +57,7 @@ MISTAKES = {
         "ValueError|binascii|Incorrect padding|Error",
     ),
     "a header cut off": Mistake(
-        "frame", "boot/wire/netlink.py", r"or at \+ length > len\(data\)", "", "unpack_from"
+        "lan", "boot/wire/netlink.py", r" or len\(body\) < _LINK\.size", "", "unpack_from"
     ),
     "a line that is no reply": Mistake(
         "ftp", "boot/wire/ftp.py", "if found is None:", "if False:", "TypeError"
@@ -79,8 +79,12 @@ MISTAKES = {
         "except DownloadError", "DeserializationError",
     ),
     "a packet cut off": Mistake(
-        "ntp", "boot/wire/ntp.py", r"if len\(data\) < _PACKET\.size:", "if False:",
+        "lan", "boot/wire/ntp.py", r"if len\(data\) < _PACKET\.size:", "if False:",
         "unpack_from",
+    ),
+    "a request that is not answered": Mistake(
+        "page", "boot/page.py", r"except \(asyncio\.IncompleteReadError, [^)]*\):",
+        "except asyncio.LimitOverrunError:", "the answer is",
     ),
     "a way out of the folder": Mistake(
         "slot", "boot/slots/image.py", r'or "\.\." in path\.parts', "", "beside the slot"
@@ -138,10 +142,10 @@ def test_a_finding_is_replayed(tmp_path: Path) -> None:
     finding = tmp_path / "finding"
     finding.write_bytes(b"cut off")
     package = mistaken(tmp_path, MISTAKES["a packet cut off"])
-    found = fuzz("--replay", "ntp", finding, openturret=package)
+    found = fuzz("--replay", "lan", finding, openturret=package)
     assert found.returncode == 1
     assert "Uncaught Python exception" in found.stdout
-    assert fuzz("--replay", "ntp", finding).returncode == 0, "without the mistake"
+    assert fuzz("--replay", "lan", finding).returncode == 0, "without the mistake"
 
 
 def test_every_target_has_a_mistake_to_find() -> None:
