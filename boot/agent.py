@@ -207,7 +207,8 @@ class BootAgent:
         except BootError as error:
             kept = await self._provisioner.kept()
             if kept is None:
-                return await self._supply.at_last(error, "there is nothing to run yet")
+                with self._connection.seeking():
+                    return await self._supply.at_last(error, "there is nothing to run yet")
             self._start(self._provision_later(error))
             return kept
 

@@ -1,6 +1,7 @@
 """The unit's connection to its LAN: the cable, the address, the names behind it, the time."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
@@ -93,6 +94,10 @@ class Connection:
         async with asyncio.TaskGroup() as both:
             both.create_task(self._timekeeper().keep(self._time_servers))
             both.create_task(self._client.keep(self._binding, self._on_lease, self._on_expiry))
+
+    def seeking(self) -> contextlib.AbstractContextManager[None]:
+        """Looks for another DHCP server meanwhile: the lease in use leads to no TSS."""
+        return contextlib.nullcontext() if self._client is None else self._client.seeking()
 
     async def close(self, configuration: Document | None) -> None:
         """Gives the lease back on a clean stop, where the configuration says so.

@@ -7,9 +7,9 @@ again with a delay that doubles up to a cap, jittered.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from dataclasses import replace
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 from typing import NoReturn, TypeAlias
 
 from .acquisition import REMEDY, Acquisition, is_still_ours, silence
@@ -35,6 +35,8 @@ class DhcpClient:
         self._here = situation
         self._watch = Watch(self._defended)
         self._acquisition = Acquisition(situation, self._watch)
+        self._seeking = asyncio.Event()
+        self._fruitless: set[IPv4Address] = set()
 
     async def acquire(self, stored: Lease | None) -> Binding:
         """Returns a lease: the stored one confirmed, a new one, or the stored one unconfirmed.
@@ -77,6 +79,18 @@ class DhcpClient:
                         await on_lease(binding.lease)
             finally:
                 self.close()
+
+    @contextlib.contextmanager
+    def seeking(self) -> Iterator[None]:
+        """Looks for the lease of another server meanwhile, as the one in use leads nowhere.
+
+        Anybody on the LAN can offer a lease; only what comes after it tells a good one.
+        """
+        self._seeking.set()
+        try:
+            yield
+        finally:
+            self._seeking.clear()
 
     def close(self) -> None:
         """Lets the address go unwatched."""
@@ -122,18 +136,40 @@ class DhcpClient:
             DhcpError: The address may not be used any more.
         """
         extended = asyncio.create_task(self._extend(binding))
+        sought = asyncio.create_task(self._seek(binding.lease))
         returned = asyncio.create_task(replugged())
         disputed = asyncio.create_task(self._watch.lost())
-        tasks = (extended, returned, disputed)
+        tasks = (extended, sought, returned, disputed)
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            if extended.done():
-                return extended.result()
+            for task in (extended, sought):
+                if task.done():
+                    return task.result()
         finally:
             await _cancel(*tasks)
         if not disputed.cancelled():
             await self._give_way(binding.lease, disputed.result())
         return await self._check(binding)
+
+    async def _seek(self, lease: Lease) -> Binding:
+        """Returns the lease of another server, when one is wanted and there is one.
+
+        Servers that led nowhere before are asked again when there is no other.
+        """
+        self._fruitless.add(lease.server)
+        for delay_s in self._here.timing.backoff.delays():
+            await self._seeking.wait()
+            await asyncio.sleep(delay_s)
+            due = self._here.clock.monotonic() + delay_s
+            try:
+                return await self._acquisition.discover(
+                    due, lambda offer: offer.server not in self._fruitless
+                )
+            except DhcpError as error:
+                logger.info("no other DHCP server helps: %s", error)
+                self._fruitless = {lease.server}
+                self._here.listener.enter(DhcpState.BOUND, lease.address)
+        raise DhcpError("the back-off has ended")  # pragma: no cover - it has no end
 
     async def _give_way(self, lease: Lease, error: AddressConflictError) -> NoReturn:
         """Declines an address that was in use (RFC 5227 §2.4).

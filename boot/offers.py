@@ -62,8 +62,8 @@ class Offers:
             return
         if not self.acceptable(lease):
             raise DhcpError(
-                f"{lease.server} offers {lease.address}, which is not the address in use",
-                "restore the leases of the DHCP server, or restart the unit",
+                f"{lease.server} offers {lease.address}, which is no better than the one in use",
+                "check that the DHCP server keeps its leases and leads to a TSS",
             )
         self._seen.add(lease.server)
         preferred = lease.server == self.known or bool(message.file) or _hints(message)

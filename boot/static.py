@@ -155,6 +155,10 @@ class StaticClient:
         """
         self.close()
 
+    def seeking(self) -> contextlib.AbstractContextManager[None]:
+        """Does nothing meanwhile: there is no other address to go to."""
+        return contextlib.nullcontext()
+
     def close(self) -> None:
         """Lets the address go unwatched."""
         if self._guard is not None:

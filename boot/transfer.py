@@ -183,7 +183,14 @@ class Transfer:
             self._done.set_exception(error)
 
     def _on_readable(self) -> None:
-        """Takes a batch of packets; a flood waits while the loop serves others and the clock."""
+        """Takes a batch of packets, then winds up the clock if there was anything new."""
+        before = self._download.blocks
+        self._take_batch()
+        if self._download.blocks != before:
+            self._on_progress()
+
+    def _take_batch(self) -> None:
+        """Takes what lies in the socket; a flood waits while the loop serves others."""
         for _ in range(_BATCH):
             if self._done.done():
                 return
@@ -224,11 +231,12 @@ class Transfer:
             raise LongFileError
         before = self._download.blocks
         outcome = self._download.take(packet.block, packet.payload)
-        if self._download.blocks != before:
+        if self._download.blocks == before:
+            self._disturbances += outcome is Outcome.ACKNOWLEDGE
+        elif self._awaiting:
             self._on_progress()
-        elif outcome is Outcome.ACKNOWLEDGE:
-            self._disturbances += 1
-        self._act(outcome)
+        if outcome is not Outcome.MORE:
+            self._act(outcome)
 
     def _take_failure(self, packet: Failure) -> None:
         self._on_progress()
@@ -254,7 +262,7 @@ class Transfer:
             self._on_progress()
         self._acknowledgements += 1
         self._send(self._download.acknowledgement())
-        self._awaiting, self._resent = True, False
+        self._awaiting, self._resent = not self._download.finished, False
         if self._download.finished and not self._done.done():
             self._done.set_result(self._download.content)
 
@@ -321,8 +329,12 @@ class Transfer:
             self._check_unreachable(error)
 
     def _tell(self, failure: Failure, target: tuple[str, int]) -> None:
-        with contextlib.suppress(OSError):
+        """Says something that nobody answers; what ICMP reported before is taken off the socket."""
+        try:
             self._udp.sendto(bytes(failure), target)
+        except OSError as error:
+            with contextlib.suppress(OSError, TftpError):
+                self._check_unreachable(error)
 
     def _check_unreachable(self, error: OSError) -> None:
         """Takes what ICMP reports off the socket (IP_RECVERR); a stranger's troubles are his own.

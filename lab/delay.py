@@ -214,9 +214,7 @@ def delayed_link(
             yield link
         finally:
             link.counts = relay.close()
-            with contextlib.suppress(
-                NetworkError
-            ):  # its end in the relay's namespace took it along
+            with contextlib.suppress(NetworkError):  # gone already, with its end in the relay
                 _ip("link delete near0")
 
 

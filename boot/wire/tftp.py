@@ -119,6 +119,8 @@ def parse(data: bytes) -> Packet:
         TruncatedError: It ends inside a field.
         MalformedError: Unknown opcode, a mode other than octet, or hostile options.
     """
+    if len(data) >= _HEAD.size and data[1] == Data.opcode and not data[0]:
+        return Data(data[2] << 8 | data[3], data[4:])  # first, because nearly all are this
     if len(data) < 2:
         raise TruncatedError("no opcode")
     opcode, body = int.from_bytes(data[:2], "big"), data[2:]
@@ -132,8 +134,6 @@ def parse(data: bytes) -> Packet:
 
 
 def _parse_numbered(opcode: int, number: int, rest: bytes) -> Packet:
-    if opcode == Data.opcode:
-        return Data(number, rest)
     if opcode == Acknowledgement.opcode and not rest:
         return Acknowledgement(number)
     if opcode == Failure.opcode:

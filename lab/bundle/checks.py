@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.message import Message
 from email.parser import HeaderParser
 from pathlib import Path
 from typing import Final, ParamSpec, TypeVar
 
+from ...firmware.config import document
 from ...firmware.config.errors import ConfigError
 from ...firmware.config.store import Layer, Origin, combine, read_layer
 from ..tss.content import Content, Image, Settings
@@ -28,6 +29,11 @@ P = ParamSpec("P")
 _UNIT: Final = re.compile(r"[0-9a-f]{2}(-[0-9a-f]{2}){5}")
 _USER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 _FAMILY: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_RAUC_NAME: Final = re.compile(r".+-(?P<version>[0-9][A-Za-z0-9.+]*)\.raucb")
+WHEEL, RAUC = ".whl", ".raucb"
+PERMISSION: Final = "permission.yaml"
+"""Beside an image: `allow_downgrade: true` lets units go back to it."""
+
 _IMAGE_BYTES_MAX: Final = 134_217_728
 """A unit takes no larger image (`boot.provision.MAX_IMAGE_BYTES`)."""
 
@@ -188,21 +194,51 @@ def _image(folder: Path) -> Image | None:
     """The one image of a family; None when the folder is empty."""
     if not _FAMILY.fullmatch(folder.name):
         raise BadSiteError(f"{folder}: no name of a family: letters, digits and . _ -")
-    found = sorted(folder.glob("*.whl"))
+    found = sorted(path for path in folder.glob("*") if path.suffix in (WHEEL, RAUC))
     if len(found) > 1:
         names = ", ".join(path.name for path in found)
         raise BadSiteError(f"{folder}: {len(found)} images ({names}): keep the one to publish")
-    return read_image(found[0]) if found else None
+    if not found:
+        return None
+    return replace(read_image(found[0]), allow_downgrade=_may_be_older(folder / PERMISSION))
+
+
+def _may_be_older(path: Path) -> bool:
+    """Whether units may take the image although they have a newer one; no unless it is said."""
+    if not path.is_file():
+        return False
+    allowed = False
+    for line in document.lines(document.read(path), str(path)):
+        if line.name != "allow_downgrade" or line.raw not in ("true", "false"):
+            raise BadSiteError(
+                f"{path} line {line.number}: {line.name}: {line.raw!r} is not allowed: "
+                "the file may say `allow_downgrade: true` or `false`"
+            )
+        allowed = line.raw == "true"
+    return allowed
 
 
 def read_image(path: Path) -> Image:
     """An image and its version.
 
     Raises:
-        BadSiteError: it is no wheel of OpenTurret, or larger than a unit takes.
+        BadSiteError: it is no wheel of OpenTurret, a RAUC bundle without a version in its
+            name, or larger than a unit takes.
     """
     if path.stat().st_size > _IMAGE_BYTES_MAX:
         raise BadSiteError(f"{path}: larger than {_IMAGE_BYTES_MAX} bytes: a unit refuses it")
+    return _wheel(path) if path.suffix == WHEEL else _rauc_bundle(path)
+
+
+def _rauc_bundle(path: Path) -> Image:
+    """RAUC signs and checks the content itself; the version stands in the name."""
+    name = _RAUC_NAME.fullmatch(path.name)
+    if name is None:
+        raise BadSiteError(f"{path}: name it NAME-VERSION.raucb, such as openturret-1.2.0.raucb")
+    return Image(name["version"], path)
+
+
+def _wheel(path: Path) -> Image:
     about = _about(path, "METADATA")
     if about.get("Name") != "openturret" or not about.get("Version"):
         raise BadSiteError(

@@ -18,7 +18,7 @@ from tuf.api.metadata import Metadata, Root, TargetFile
 
 from ..errors import PublishError
 from . import content, record, signing
-from .content import SITE_DEFAULT, VERSION_KEY, Change, Content, Settings, as_yaml
+from .content import SITE_DEFAULT, VERSION_KEY, Change, Content, Image, Settings, as_yaml
 from .database import (
     CERTIFICATES_DEMANDED,
     CertificateRow,
@@ -184,7 +184,7 @@ class Administration:
             PublishError: the image is missing.
         """
         with Session(self._engine) as session, session.begin():
-            content.add_firmware(session, model, version, image, self._images)
+            content.add_firmware(session, model, Image(version, image), self._images)
 
     def replace(self, everything: Content, *, dry_run: bool = False) -> tuple[Change, ...]:
         """Take over everything that a site publishes, or nothing when something is wrong.
@@ -329,14 +329,9 @@ class Administration:
     def _firmware_targets(self, firmware: FirmwareRow) -> dict[str, bytes]:
         folder = f"firmware/{firmware.model}"
         image = content.kept_image(self._images, firmware.model, firmware.file)
-        manifest = {
-            "version": firmware.version,
-            "file": firmware.file,
-            "sha256": firmware.sha256,
-        }
         return {
             f"{folder}/{firmware.file}": image.read_bytes(),
-            f"{folder}/manifest.yaml": as_yaml(manifest).encode(),
+            f"{folder}/manifest.yaml": as_yaml(content.manifest(firmware)).encode(),
         }
 
 

@@ -33,10 +33,17 @@ _IMAGE_VERSION = re.compile(r"[A-Za-z0-9.+]{1,64}")
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """A firmware image and the version that is written in it."""
+    """A firmware image.
+
+    Attributes:
+        version: the one that is written in it.
+        path: a wheel, or a ``.raucb`` for units with RAUC.
+        allow_downgrade: whether units may take it although they have a newer one.
+    """
 
     version: str
     path: Path
+    allow_downgrade: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,24 +115,36 @@ def current_firmware(session: Session) -> list[FirmwareRow]:
     return list(current.values())
 
 
-def add_firmware(session: Session, model: str, version: str, image: Path, images: Path) -> None:
+def add_firmware(session: Session, model: str, image: Image, images: Path) -> None:
     """Make an image the firmware of a model; its content is copied.
 
     Raises:
         PublishError: the image is missing, or the version is none.
     """
-    if not image.is_file():
-        raise PublishError(f"{image} is not a firmware image")
+    version = image.version
+    if not image.path.is_file():
+        raise PublishError(f"{image.path} is not a firmware image")
     if not _IMAGE_VERSION.fullmatch(version):
         raise PublishError(f"{version!r} is not a version: use digits, letters, . and +")
-    kept = kept_image(images, model, f"openturret-{version}{image.suffix}")
-    copy_durably(image, kept)
+    kept = kept_image(images, model, f"openturret-{version}{image.path.suffix}")
+    copy_durably(image.path, kept)
     number = 1 + (session.scalar(select(func.max(FirmwareRow.number))) or 0)
     session.merge(
         FirmwareRow(
-            model=model, version=version, number=number, file=kept.name, sha256=_sha256(kept)
+            model=model,
+            version=version,
+            number=number,
+            file=kept.name,
+            sha256=_sha256(kept),
+            allow_downgrade=image.allow_downgrade,
         )
     )
+
+
+def manifest(firmware: FirmwareRow) -> Settings:
+    """What a unit is told about its firmware."""
+    about = {"version": firmware.version, "file": firmware.file, "sha256": firmware.sha256}
+    return {**about, "allow_downgrade": True} if firmware.allow_downgrade else about
 
 
 def kept_image(images: Path, model: str, file: str) -> Path:
@@ -220,9 +239,10 @@ def _replace_firmware(
                 f"firmware {model} {image.version} was published with other content: "
                 "give the new image a version of its own"
             )
-        if known is None or known is not before[model]:
+        permitted = known is not None and known.allow_downgrade == image.allow_downgrade
+        if known is None or known is not before[model] or not permitted:
             if images is not None:
-                add_firmware(session, model, image.version, image.path, images)
+                add_firmware(session, model, image, images)
             what = "changed" if model in before else "new"
             yield Change("firmware", model, what, image.version)
 

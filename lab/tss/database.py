@@ -105,6 +105,7 @@ class FirmwareRow(Base):
     model: Mapped[str] = mapped_column(primary_key=True)
     version: Mapped[str] = mapped_column(primary_key=True)
     number: Mapped[int]
+    allow_downgrade: Mapped[bool] = mapped_column(default=False)
     file: Mapped[str]
     sha256: Mapped[str]
 

@@ -72,7 +72,7 @@ def teller(tell: Tell) -> type[AbstractAccessLogger]:
                     "https", request.remote or "", request.get(_UNIT, ""),
                     request.path.lstrip("/"),
                     "ok" if good else f"{response.status} {response.reason}".lower(),
-                    response.body_length if good else 0,
+                    (response.content_length or 0) if good else 0,
                 )
             )  # fmt: skip
 

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -19,9 +20,12 @@ from openturret.boot.errors import InterfaceError
 from openturret.boot.folder import StateFolder
 from openturret.boot.identity import Identity
 from openturret.boot.lease import Lease, LeaseStore
+from openturret.boot.ntp import NTP_PORT
 from openturret.boot.status import StatusBoard
 from openturret.boot.surroundings import surroundings
+from openturret.boot.timekeeper import NOT_SET
 from openturret.boot.wire.dhcp import BootpOp, DhcpMessage, MessageType, Option, Options
+from openturret.boot.wire.ntp import NtpMode, NtpPacket, from_unix
 from openturret.hal.backoff import Backoff
 from openturret.hal.clock import SystemClock
 from openturret.hal.syslog import Redactor
@@ -266,3 +270,41 @@ async def test_a_lease_that_is_refused_is_cleared_and_another_one_taken(tmp_path
         await unit.keep_until("apply 10.1.0.100")
         assert unit.interface.done == ["clear 10.1.0.100", "apply 10.1.0.100"]
         assert unit.server.types == ["DISCOVER", "REQUEST", "REQUEST", "DISCOVER", "REQUEST"]
+
+
+class LateServer(asyncio.DatagramProtocol):
+    """An NTP server that is a thousand seconds ahead of us."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.DatagramTransport", transport)
+
+    def datagram_received(self, data: bytes, address: tuple[str, int]) -> None:
+        stamp = from_unix(SystemClock().unix() + 1000)
+        nonce = NtpPacket.parse(data).transmit
+        answer = NtpPacket(
+            NtpMode.SERVER, stratum=2, originate=nonce, receive=stamp, transmit=stamp
+        )
+        self._transport.sendto(bytes(answer), address)
+
+
+@pytest.mark.bench
+async def test_the_time_is_asked_for_beside_the_lease(tmp_path: Path) -> None:
+    """In a namespace nobody may set the clock, so the agent reckons for itself and says so."""
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "network.yaml").write_text(
+        "network.address: 10.1.0.50/24\nnetwork.ntp: 127.0.0.1"
+    )
+    transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+        LateServer, local_addr=("127.0.0.1", NTP_PORT)
+    )
+    async with powered(tmp_path) as unit:
+        await unit.connection.open()
+        task = asyncio.create_task(unit.connection.keep())
+        async with asyncio.timeout(10):
+            while NOT_SET not in unit.alarms:
+                await asyncio.sleep(0.005)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    transport.close()
+    assert unit.status.as_json()["clock_server"] == "127.0.0.1"
+    assert unit.status.as_json()["clock_offset_s"] == pytest.approx(1000, abs=1)

@@ -518,6 +518,50 @@ async def test_an_unconfirmed_lease_ends_too() -> None:
     assert leases
 
 
+async def test_a_server_that_leads_nowhere_is_left_for_another_while_one_is_sought() -> None:
+    elsewhere, rogue = IPv4Address("10.1.0.7"), IPv4Address("10.1.0.66")
+    as_rogue = replace_server(rogue)
+
+    async def two_servers(lan: Cable) -> None:
+        hint = (int(Option.TFTP_SERVER), b"10.1.0.66")
+        async for request in lan.requests():
+            chosen = request.options.address(Option.SERVER_ID)
+            if chosen is None:
+                await lan.reply(as_rogue(answer(request, MessageType.OFFER, hint)))
+                offer = answer(request, MessageType.OFFER)
+                await lan.reply(replace(offer, your_address=elsewhere))
+            elif chosen == rogue:
+                await lan.reply(as_rogue(answer(request, MessageType.ACK, hint)))
+            else:
+                await lan.reply(replace(answer(request, MessageType.ACK), your_address=elsewhere))
+
+    notes = Notes()
+    async with lan_with(two_servers) as lan:
+        subject = client(lan, notes)
+        binding = await subject.acquire(None)
+        assert binding.lease.server == rogue
+        with subject.seeking():
+            leases, ended = await kept(lan, binding, notes, Clock(), subject)
+    assert [(lease.server, lease.address) for lease in leases] == [(SERVER, elsewhere)]
+    assert ended == [], "the new address replaces the old one"
+
+
+async def test_the_only_server_is_kept_however_long_another_is_sought() -> None:
+    server, notes = Recording(), Notes()
+    async with lan_with(server) as lan:
+        subject = client(lan, notes)
+        binding = await subject.acquire(None)
+        with subject.seeking(), pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await subject.keep(binding, fail, fail)
+    assert server.types[:4] == ["DISCOVER", "REQUEST", "DISCOVER", "DISCOVER"]
+    assert notes.states[-1] in ("BOUND", "SELECTING")
+
+
+async def fail(lease: Lease) -> None:
+    raise AssertionError(f"{lease} was dropped or changed")
+
+
 async def test_a_released_lease_is_told_to_the_server_from_its_own_address() -> None:
     server = Recording()
     notes = Notes()

@@ -104,3 +104,26 @@ def test_network_json_says_where_the_unit_is(tmp_path: Path) -> None:
         "interface": "eth0", "address": "10.1.0.100", "prefix": 24, "router": "10.1.0.1",
         "dns": ["10.1.0.2"], "domain": "", "search": [], "ntp": [],
     }  # fmt: skip
+
+
+class Refusing(Commands):
+    """Refuses routes, as the kernel does when a DHCP server names a router elsewhere."""
+
+    async def __call__(self, commands: Sequence[str]) -> None:
+        await super().__call__(commands)
+        if any("route replace" in command for command in commands):
+            raise InterfaceError("ip refused: Nexthop has invalid gateway")
+
+
+async def test_a_route_that_the_kernel_refuses_costs_no_address() -> None:
+    commands = Refusing()
+    elsewhere = replace(LEASE, address=IPv4Address("10.1.0.101"))
+    await IpInterface("eth0", commands).apply(elsewhere, LEASE)
+    assert commands.lines[0] == "addr replace 10.1.0.101/24 brd + dev eth0"
+    assert commands.lines[-1] == "addr del 10.1.0.100/24 dev eth0"
+
+
+async def test_what_follows_a_refused_command_is_done() -> None:
+    with pytest.raises(InterfaceError, match="nothere0") as caught:
+        await run_ip(["link set dev nothere0 up", "link set dev nothere1 up"])
+    assert "nothere1" in str(caught.value) or str(caught.value).count("Cannot find device") == 2

@@ -1,3 +1,4 @@
+import contextlib
 import itertools
 import random
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from openturret.boot.timekeeper import (
     NOT_SET,
     UNSYNCHRONISED,
     CorrectedClock,
+    LinuxTime,
     TimeKeeper,
     firmware_floor,
 )
@@ -151,3 +153,8 @@ async def test_no_server_is_no_alarm(tmp_path: Path) -> None:
 
 def test_the_firmware_was_written_in_the_past() -> None:
     assert firmware_floor() > 1_700_000_000
+
+
+def test_leading_the_real_clock_by_nothing_is_allowed_or_refused_with_an_error() -> None:
+    with contextlib.suppress(PermissionError):
+        LinuxTime().slew(0.0)

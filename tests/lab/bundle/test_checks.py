@@ -130,3 +130,28 @@ def test_a_damaged_image_is_refused(publisher: Publisher) -> None:
 def test_an_image_outside_of_a_family_is_told(publisher: Publisher) -> None:
     write_wheel(publisher.site.firmware / "stray.whl")
     assert "move it into the folder of its family" in publisher.check().warnings[0]
+
+
+def test_a_rauc_bundle_has_its_version_in_its_name(publisher: Publisher) -> None:
+    folder = publisher.site.firmware / "touchpro"
+    (folder / "openturret-1.0.whl").unlink()
+    (folder / "openturret-2.1.0.raucb").write_bytes(b"hsqs")
+    assert publisher.check().content.firmware["touchpro"].version == "2.1.0"
+    (folder / "openturret-2.1.0.raucb").rename(folder / "bundle.raucb")
+    assert "NAME-VERSION.raucb" in problems(publisher)[0]
+
+
+def test_a_downgrade_is_permitted_by_a_file_beside_the_image(publisher: Publisher) -> None:
+    permission = publisher.site.firmware / "touchpro/permission.yaml"
+    assert not publisher.check().content.firmware["touchpro"].allow_downgrade
+    permission.write_text("allow_downgrade: true\n")
+    assert publisher.check().content.firmware["touchpro"].allow_downgrade
+
+
+@pytest.mark.parametrize("text", ["allow_downgrade: maybe\n", "\nallow: true\n"])
+def test_a_permission_that_says_something_else_is_refused(publisher: Publisher, text: str) -> None:
+    permission = publisher.site.firmware / "touchpro/permission.yaml"
+    permission.write_text(text)
+    (told,) = problems(publisher)
+    assert f"line {text.count(chr(10))}" in told
+    assert "allow_downgrade: true" in told

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import shutil
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,11 +14,12 @@ import yaml
 from tuf.api.exceptions import DownloadHTTPError
 from tuf.ngclient import FetcherInterface, Updater
 
+from openturret.boot.slots.manager import Manifest
 from openturret.lab.bundle.errors import BadSiteError, BundleError
 from openturret.lab.bundle.export import export
 from openturret.lab.bundle.publisher import Publisher
 
-from .conftest import FOLDER, Calendar
+from .conftest import FOLDER, Calendar, write_wheel
 
 
 def silent(_text: str) -> None:
@@ -106,7 +109,7 @@ def test_a_publication_that_was_cut_short_is_done_again(
 def test_two_commands_do_not_publish_together(publisher: Publisher) -> None:
     publisher.publish(silent)
     with (publisher.site.tss / "lock").open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
+        fcntl.flock(held, fcntl.LOCK_SH)  # whoever publishes wants it alone
         with pytest.raises(BundleError, match="another command"):
             publisher.publish(silent)
 
@@ -124,6 +127,49 @@ def test_an_older_tree_can_still_be_read_to_its_end(publisher: Publisher, tmp_pa
     assert b"5080" not in published
 
 
+def test_a_downgrade_is_signed_with_its_permission(publisher: Publisher, tmp_path: Path) -> None:
+    folder = publisher.site.firmware / "touchpro"
+    publisher.publish(silent)
+    (folder / "openturret-1.0.whl").rename(tmp_path / "old")
+    write_wheel(folder / "newer.whl", version="2.0")
+    publisher.publish(silent)
+    (folder / "newer.whl").unlink()
+    shutil.copy(tmp_path / "old", folder / "openturret-1.0.whl")
+    (folder / "permission.yaml").write_text("allow_downgrade: true\n")
+    (change,) = publisher.publish(silent).changes
+    assert (change.kind, change.version) == ("firmware", "1.0")
+    signed = fetch(publisher, tmp_path / "u", "firmware/touchpro/manifest.yaml")
+    assert Manifest.parse(signed).allow_downgrade
+    (folder / "permission.yaml").unlink()
+    assert publisher.publish(silent).published
+    assert not publisher.publish(silent).published
+
+
+def test_a_unit_that_reads_during_publications_always_gets_a_whole_tree(
+    publisher: Publisher, tmp_path: Path
+) -> None:
+    publisher.publish(silent)
+    done = threading.Event()
+    seen: list[tuple[int, int]] = []
+
+    def read() -> None:
+        while not done.is_set():
+            state = tmp_path / f"unit-{len(seen)}"
+            two = [fetch(publisher, state, "sites/default/config.yaml") for _ in range(2)]
+            first, second = (yaml.safe_load(each)["application.config.version"] for each in two)
+            seen.append((first, second))
+
+    with ThreadPoolExecutor() as pool:
+        reading = pool.submit(read)
+        for port in range(5080, 5100):
+            publisher.site.default.write_text(f"application.sip.connection.port: {port}\n")
+            publisher.publish(silent)
+        done.set()
+        reading.result()
+    assert len(seen) > 3
+    assert seen == sorted(seen)
+
+
 def test_a_tree_is_copied_to_a_tss_and_verifies_there(publisher: Publisher, tmp_path: Path) -> None:
     publisher.publish(silent)
     assert export(publisher.tss.tree.folder, tmp_path / "web") > 5
@@ -135,6 +181,7 @@ def test_the_name_of_all_others_is_copied_last(
     publisher: Publisher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publisher.publish(silent)
+    (publisher.tss.tree.metadata / "zone.json").write_text("sorts behind the timestamp")
     order: list[str] = []
     monkeypatch.setattr(
         "openturret.lab.bundle.export.copy_durably", lambda path, _there: order.append(path.name)
