@@ -1,8 +1,9 @@
 """One TSS, by whichever of its transports leads to the files.
 
-Metadata is many small files, each of which says what the next one is: HTTPS asks for them in
-the fewest round trips.  What they lead to comes in the configured order.  A session that is
-open is used before another is opened, and what one transport begins another one goes on with.
+Documents (metadata, configuration, manifests, profiles) are many small files, each of which says
+what the next one is: HTTPS asks for them in the fewest round trips.  The images that they lead to
+come in the configured order.  A session that is open is used before another is opened, and what
+one transport begins another one goes on with.
 """
 
 import contextlib
@@ -23,7 +24,7 @@ FTPES: Final = "ftpes"
 HTTPS: Final = "https"
 DEFAULT_ORDER: Final = (FTPES, HTTPS)
 
-_METADATA = "metadata/"
+_DOCUMENTS = (".json", ".yaml")
 _HANGING_UP = (ssl.SSLError, EOFError, ConnectionResetError, BrokenPipeError)
 _PROGRESS_BYTES = 1_048_576
 """A connection that brought so much before it broke is worth another one."""
@@ -88,7 +89,7 @@ class Visit:
 
     @property
     def left(self) -> tuple[str, ...]:
-        """The transports that neither failed nor brought the metadata, in order."""
+        """The transports that neither failed nor brought the documents, in order."""
         return tuple(name for name in self._order if name not in {*self._failures, self.way})
 
     @property
@@ -102,20 +103,20 @@ class Visit:
         return not self._answered and any(isinstance(cause, _HANGING_UP) for cause in causes)
 
     def open(self, foreseen: Sequence[str], *, prepare: bool) -> None:
-        """Opens the transport that metadata comes over.
+        """Opens the transport that documents come over.
 
         Args:
             foreseen: What will be fetched first, in order.
-            prepare: The content will be wanted as well: open its transport meanwhile.
+            prepare: An image will be wanted as well: open its transport meanwhile.
 
         Raises:
             TransportError: No transport leads to the server.
         """
         self._foreseen = tuple(foreseen)
-        content = self._order[0]
-        if prepare and content != self._ordered(_METADATA)[0]:
-            self._opening[content] = _Opening(self._open, content)
-        for name in self._ordered(_METADATA):
+        documents, images = self._ordered(documents=True), self._order[0]
+        if prepare and images != documents[0]:
+            self._opening[images] = _Opening(self._open, images)
+        for name in documents:
             try:
                 self._session(name)
             except TransportError as error:
@@ -132,7 +133,7 @@ class Visit:
             NoSuchFileError: The server does not have it.
             TransportError: No transport brings it.
         """
-        for name in self._ordered(path):
+        for name in self._ordered(documents=path.endswith(_DOCUMENTS)):
             goes_on = True
             while goes_on:
                 begun = offset
@@ -170,12 +171,11 @@ class Visit:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _ordered(self, path: str) -> list[str]:
-        """Returns the transports for a path, the best one first."""
-        metadata = path.startswith(_METADATA)
-        ready = self._sessions.keys() | (set() if metadata else self._opening.keys())
+    def _ordered(self, *, documents: bool) -> list[str]:
+        """Returns the transports for documents or images, the best one first."""
+        ready = self._sessions.keys() | (set() if documents else self._opening.keys())
         able = (name for name in self._order if name not in self._failures)
-        return sorted(able, key=lambda name: (name not in ready, metadata and name != HTTPS))
+        return sorted(able, key=lambda name: (name not in ready, documents and name != HTTPS))
 
     def _session(self, name: str) -> Session:
         if name not in self._sessions:

@@ -369,8 +369,8 @@ _UNIT = (
         "application.boot.transports",
         Kind.LIST,
         TRANSPORTS,
-        "What brings configuration, firmware and profiles from a TSS, in the order of preference. "
-        "What is signed about them comes over https first where it is in the list.",
+        "What brings firmware from a TSS, in the order of preference. Configuration, profiles and "
+        "what is signed about all of them come over https first where it is in the list.",
         form=Form.TRANSPORT,
     ),
     Key(

@@ -224,7 +224,7 @@ async def test_the_next_server_is_used_when_the_first_is_wicked(
 
 
 ROUND_TRIPS = {
-    "both": {"cold": (2, 6, 8), "warm": (2, 1, 0)},
+    "both": {"cold": (2, 4, 4), "warm": (2, 1, 0)},
     "https": {"cold": (2, 4, 2), "warm": (2, 1, 0)},
     "ftpes": {"cold": (5, 15, 8), "warm": (5, 3, 0)},
 }

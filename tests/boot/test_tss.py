@@ -146,13 +146,15 @@ Find = Callable[[Lease, Names], AsyncGenerator[Server, None]]
 
 
 @pytest.fixture
-def find(
-    tmp_path: Path, identity: Identity
-) -> Callable[[Lease, Names], AsyncGenerator[Server, None]]:
+def sources(tmp_path: Path, identity: Identity) -> Sources:
     folder = StateFolder(tmp_path / "state")
     HintStore(folder.hints).save(["kept"])
-    status = StatusBoard(folder.status, SystemClock(), {})
-    return Sources(identity, folder, status, SystemClock()).candidates
+    return Sources(identity, folder, StatusBoard(folder.status, SystemClock(), {}), SystemClock())
+
+
+@pytest.fixture
+def find(sources: Sources) -> Callable[[Lease, Names], AsyncGenerator[Server, None]]:
+    return sources.candidates
 
 
 NAMES = Names(
@@ -195,3 +197,12 @@ async def test_when_nobody_knows_a_server_that_is_said(find: Find) -> None:
 async def test_the_first_good_server_spares_the_rest(find: Find) -> None:
     async with aclosing(find(LEASE, NAMES)) as found:
         assert (await anext(found)).name == "kept"
+
+
+async def test_a_server_at_a_port_of_its_own_is_kept_with_its_port(sources: Sources) -> None:
+    async with aclosing(sources.candidates(LEASE, NAMES)) as found:
+        names = [server async for server in found]
+    offered = next(server for server in names if server.ftpes_port == 2121)
+    sources.good(offered, LEASE)
+    async with aclosing(sources.candidates(LEASE, NAMES)) as found:
+        assert (await anext(found)).ftpes_port == 2121

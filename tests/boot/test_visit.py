@@ -114,7 +114,7 @@ class World:
 
 @pytest.fixture
 def world(authority: Authority) -> World:
-    files = {TIMESTAMP: b"{}", "targets/image": IMAGE}
+    files = {TIMESTAMP: b"{}", "targets/image.whl": IMAGE}
     world = World(Way("ftpes", files, login_trips=5), Way("https", files))
     world.terms = Terms(client_context(authority.path), SystemClock())
     return world
@@ -124,7 +124,7 @@ def test_a_unit_that_has_everything_asks_over_https_alone(world: World) -> None:
     with world.visit() as visit:
         visit.open((ROOT, TIMESTAMP), prepare=False)
         assert b"".join(visit.fetch(TIMESTAMP)) == b"{}"
-        assert b"".join(visit.fetch("targets/image")) == IMAGE, "on the session that is open"
+        assert b"".join(visit.fetch("targets/image.whl")) == IMAGE, "on the session that is open"
     assert (world.ftpes.opened, world.https.opened, visit.way) == (0, 1, HTTPS)
     assert world.https.foreseen == (ROOT, TIMESTAMP)
 
@@ -134,17 +134,17 @@ def test_a_new_unit_opens_both_at_once_and_waits_for_the_longer(world: World) ->
         visit.open((ROOT, TIMESTAMP), prepare=True)
         list(visit.fetch(TIMESTAMP))
         assert world.trips == 3
-        assert b"".join(visit.fetch("targets/image")) == IMAGE
+        assert b"".join(visit.fetch("targets/image.whl")) == IMAGE
         assert world.trips == 6, "5 for FTPES, 3 of them while HTTPS was at work; 1 for the file"
         list(visit.fetch(TIMESTAMP))
-    assert world.ftpes.fetched == [("targets/image", 0)]
+    assert world.ftpes.fetched == [("targets/image.whl", 0)]
     assert world.https.fetched == [(TIMESTAMP, 0)] * 2
 
 
 def test_https_alone_when_the_configuration_says_so(world: World) -> None:
     with world.visit(HTTPS) as visit:
         visit.open((), prepare=True)
-        list(visit.fetch("targets/image"))
+        list(visit.fetch("targets/image.whl"))
     assert world.ftpes.opened == 0
 
 
@@ -169,16 +169,16 @@ def test_a_transport_that_breaks_is_gone_on_with_by_the_other(world: World) -> N
     world.https.breaks_every = 1000
     with world.visit() as visit:
         visit.open((), prepare=False)
-        assert b"".join(visit.fetch("targets/image")) == IMAGE
-    assert world.https.fetched == [("targets/image", 0)]
-    assert world.ftpes.fetched == [("targets/image", 1000)]
+        assert b"".join(visit.fetch("targets/image.whl")) == IMAGE
+    assert world.https.fetched == [("targets/image.whl", 0)]
+    assert world.ftpes.fetched == [("targets/image.whl", 1000)]
 
 
 def test_a_connection_that_brought_much_is_worth_another(world: World) -> None:
     world.https.breaks_every = 2_000_000
     with world.visit() as visit:
         visit.open((), prepare=False)
-        assert b"".join(visit.fetch("targets/image")) == IMAGE
+        assert b"".join(visit.fetch("targets/image.whl")) == IMAGE
     assert [offset for _, offset in world.https.fetched] == [0, 2_000_000, 4_000_000]
     assert world.troubles == []
 
