@@ -13,7 +13,7 @@ from .identity import Identity
 from .known import KnownServers, Reputation
 from .lease import Lease
 from .status import StatusBoard
-from .transport import FTPES_PORT, Server
+from .transport import Server
 from .tss import FALLBACK_NAMES, MAX_SERVERS, SERVERS_KEY, SERVICE, HintStore, TftpHints
 
 logger = logging.getLogger(__name__)
@@ -73,7 +73,7 @@ class Sources:
             raise self._missing
 
     def good(self, server: Server, lease: Lease) -> None:
-        """Keeps a server for the next boot; one at a port of its own has to be found again.
+        """Keeps a server for the next boot.
 
         Raises:
             OSError: The medium refuses it.
@@ -84,8 +84,8 @@ class Sources:
                 self._status.done(stage, _SPARED)
         elif self._hints:
             self._names.save(self._hints)
-        found = [server, *(other for other in self._found if other != server)]
-        self._known.save([each for each in found if each.ftpes_port == FTPES_PORT], lease)
+        others = [other for other in self._found if other != server]
+        self._known.save([server, *others], lease)
 
     def failed(self, server: Server) -> None:
         """Puts a server last for a while."""

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,15 @@ def test_a_link_that_somebody_left_there_is_refused(tmp_path: Path) -> None:
     folder.rmdir()
     (tmp_path / "mallory").mkdir(mode=0o700)
     folder.symlink_to(tmp_path / "mallory")
+    with pytest.raises(BootError, match="not a private folder"):
+        memory_folder(tmp_path / "a", tmp_path)
+
+
+def test_a_folder_of_somebody_else_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    somebody = os.geteuid() + 1
+    monkeypatch.setattr(os, "geteuid", lambda: somebody)
     with pytest.raises(BootError, match="not a private folder"):
         memory_folder(tmp_path / "a", tmp_path)
 

@@ -199,10 +199,10 @@ async def test_the_first_good_server_spares_the_rest(find: Find) -> None:
         assert (await anext(found)).name == "kept"
 
 
-async def test_a_server_at_a_port_of_its_own_is_found_again_each_time(sources: Sources) -> None:
+async def test_a_server_at_a_port_of_its_own_is_kept_with_its_port(sources: Sources) -> None:
     async with aclosing(sources.candidates(LEASE, NAMES)) as found:
         names = [server async for server in found]
     offered = next(server for server in names if server.ftpes_port == 2121)
     sources.good(offered, LEASE)
     async with aclosing(sources.candidates(LEASE, NAMES)) as found:
-        assert (await anext(found)).ftpes_port == 21
+        assert (await anext(found)).ftpes_port == 2121

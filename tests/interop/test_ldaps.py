@@ -630,6 +630,17 @@ async def test_whom_the_directory_refused_last_stays_out(site: Site, make: Make)
         await unit.log_in()
 
 
+async def test_a_policy_that_has_ended_lets_nobody_in_by_what_it_had_kept(
+    site: Site, make: Make
+) -> None:
+    unit = make(**OFFLINE)
+    await unit.log_in()
+    unit.configure(**{"application.login.offline": "never"})
+    kill_all(site)
+    with pytest.raises(DirectoryUnreachableError):
+        await unit.log_in()
+
+
 async def test_a_policy_that_ends_removes_what_it_had_kept(site: Site, make: Make) -> None:
     unit = make(**OFFLINE)
     await unit.log_in()
