@@ -211,7 +211,7 @@ class Provisioner:
         """Shows refused content even when the next server has good content."""
         logger.warning("%s: %s", server, error)
         if isinstance(error, (TrustError, UntrustedServerError)):
-            self._status.raise_alarm(REFUSED_ALARM, f"{server.name}: {error}", error.remedy)
+            self._status.raise_alarm(REFUSED_ALARM, str(error.at(server=server.name)), error.remedy)
 
     async def _provision(self, visit: Visit) -> Provision:
         """Takes everything from one server."""

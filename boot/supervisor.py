@@ -42,7 +42,7 @@ ABORT_S: Final = 2.0
 LOG_LOOK_S: Final = 60.0
 """How often the log of a service is looked at for its size."""
 
-_PROBE_S = 0.02
+_PROBE_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)

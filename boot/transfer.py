@@ -74,6 +74,17 @@ class LongFileError(Exception):
     """The file does not fit into one block."""
 
 
+@dataclass(slots=True)
+class _Tally:
+    """What has happened so often; resends are those since something new came."""
+
+    acknowledgements: int = 0
+    disturbances: int = 0
+    resends: int = 0
+    foreign: int = 0
+    malformed: int = 0
+
+
 class Transfer:
     """One file from one server.
 
@@ -107,14 +118,10 @@ class Transfer:
         self._target = (self._server, settings.port)
         self._locked = False
         self._one_block = False
+        self._tally = _Tally()
         self._sent_at = 0.0
         self._awaiting = False
         self._resent = False
-        self._resends = 0
-        self._acknowledgements = 0
-        self._disturbances = 0
-        self._foreign = 0
-        self._malformed = 0
         self._due = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -131,12 +138,12 @@ class Transfer:
     @property
     def blocks_per_acknowledgement(self) -> float:
         """How much of a window has come at a time."""
-        return self.blocks / max(1, self._acknowledgements)
+        return self.blocks / max(1, self._tally.acknowledgements)
 
     @property
     def undisturbed(self) -> bool:
         """Whether no packet had to be sent again."""
-        return not self._disturbances
+        return not self._tally.disturbances
 
     async def run(self, *, one_block: bool) -> bytes:
         """Asks for the file and takes its blocks until the last one.
@@ -219,10 +226,10 @@ class Transfer:
 
     def _drop(self, error: WireError) -> None:
         """Tells of the first malformed packet, ends the transfer at the last one that is borne."""
-        if not self._malformed:
+        if not self._tally.malformed:
             logger.warning("dropped a TFTP packet of %s: %s", self._server, error)
-        self._malformed += 1
-        if self._malformed > _MAX_MALFORMED:
+        self._tally.malformed += 1
+        if self._tally.malformed > _MAX_MALFORMED:
             raise self._refused(f"more than {_MAX_MALFORMED} malformed packets", REMEDY)
 
     def _take_block(self, packet: Data) -> None:
@@ -232,7 +239,7 @@ class Transfer:
         before = self._download.blocks
         outcome = self._download.take(packet.block, packet.payload)
         if self._download.blocks == before:
-            self._disturbances += outcome is Outcome.ACKNOWLEDGE
+            self._tally.disturbances += outcome is Outcome.ACKNOWLEDGE
         elif self._awaiting:
             self._on_progress()
         if outcome is not Outcome.MORE:
@@ -249,7 +256,7 @@ class Transfer:
         if outcome is Outcome.ACKNOWLEDGE:
             self._acknowledge()
         elif outcome is Outcome.REPEATED and self._may_repeat():
-            self._disturbances += 1
+            self._tally.disturbances += 1
             self._resent = True
             self._send(self._download.acknowledgement())
 
@@ -260,7 +267,7 @@ class Transfer:
     def _acknowledge(self) -> None:
         if not self._download.blocks:
             self._on_progress()
-        self._acknowledgements += 1
+        self._tally.acknowledgements += 1
         self._send(self._download.acknowledgement())
         self._awaiting, self._resent = not self._download.finished, False
         if self._download.finished and not self._done.done():
@@ -274,7 +281,7 @@ class Transfer:
             self._count(1)
             if not self._resent:
                 self._round_trip.measure(now - self._sent_at)
-        self._resends = 0
+        self._tally.resends = 0
         self._round_trip.progress()
         self._due = now + self._round_trip.wait_s
 
@@ -287,11 +294,11 @@ class Transfer:
         self._timer = self._loop.call_at(self._due, self._guarded, self._on_time)
 
     def _resend(self) -> None:
-        self._resends += 1
-        if self._resends > self._settings.resends:
+        self._tally.resends += 1
+        if self._tally.resends > self._settings.resends:
             raise self._silence()
-        logger.info("resending to TFTP server %s, try %d", self._server, self._resends)
-        self._disturbances += 1
+        logger.info("resending to TFTP server %s, try %d", self._server, self._tally.resends)
+        self._tally.disturbances += 1
         self._resent = True
         self._round_trip.back_off()
         started = self._download.agreed or self._download.blocks
@@ -312,8 +319,8 @@ class Transfer:
             self._target, self._locked = sender, True
         if sender == self._target and self._locked:
             return True
-        self._foreign += 1
-        if self._foreign > _MAX_FOREIGN:
+        self._tally.foreign += 1
+        if self._tally.foreign > _MAX_FOREIGN:
             raise self._refused(f"more than {_MAX_FOREIGN} packets from strangers", REMEDY)
         self._tell(Failure(ErrorCode.UNKNOWN_TRANSFER_ID, "unknown transfer id"), sender)
         return False

@@ -212,6 +212,17 @@ def _revoke(options: argparse.Namespace) -> Answer:
     return {"revoked": mac}
 
 
+def _certificates(options: argparse.Namespace) -> Answer:
+    demanded = options.wanted == "demanded"
+    Publisher(SiteFolder(options.site)).tss.demand_certificates(demanded=demanded)
+    _sayer(options)(
+        "a factory password only enrols from now on; units fetch with their certificates"
+        if demanded
+        else "a factory password is as good as a certificate from now on"
+    )
+    return {"demanded": demanded}
+
+
 def _rotate_root(options: argparse.Namespace) -> Answer:
     publisher = Publisher(SiteFolder(options.site))
     roles = options.role or []
@@ -311,6 +322,10 @@ def _mac_argument(command: argparse.ArgumentParser) -> None:
     command.add_argument("mac", help="of a unit that was added")
 
 
+def _certificates_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument("wanted", choices=["demanded", "optional"])
+
+
 def _rotation_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--role", action="append", choices=ROLES, help="whose keys; all when none is given"
@@ -387,6 +402,13 @@ _COMMANDS: Final = (
         "revoke", _revoke, _mac_argument,
         "shut a unit out at once\n\nNothing has to be published for it.",
         "turret bundle revoke ./site 02:54:50:00:00:01",
+    ),
+    (
+        "certificates", _certificates, _certificates_arguments,
+        "say whether units need a certificate of their own\n\n"
+        "A unit gets one over HTTPS with its factory password (EST, RFC 7030). Once they are\n"
+        "demanded, the password does nothing else.",
+        "turret bundle certificates ./site demanded",
     ),
     (
         "rotate-root", _rotate_root, _rotation_arguments,

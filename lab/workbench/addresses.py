@@ -28,7 +28,7 @@ def reserve(
     Raises:
         OSError: the file cannot be written.
     """
-    wanted = list(macs)
+    wanted = dict.fromkeys(macs)
     kept = {mac: at for mac, at in _read(path) if mac in wanted and first <= at <= last}
     taken = set(kept.values())
     free = (at for at in _between(first, last) if at not in taken)

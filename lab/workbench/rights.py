@@ -35,6 +35,9 @@ class Port:
     protocol: str
     number: int
 
+    def __str__(self) -> str:
+        return f"{self.use} needs {self.protocol.upper()} {self.number}"
+
 
 def check_ports(address: str, ports: Sequence[Port]) -> None:
     """Try every port for a moment.
@@ -42,7 +45,15 @@ def check_ports(address: str, ports: Sequence[Port]) -> None:
     Raises:
         PortError: ports are taken or may not be used; every one is told, with its remedy.
     """
-    problems = [problem for port in ports for problem in _problem(address, port)]
+    errors = {port: error for port in ports if (error := _obstacle(address, port))}
+    problems = [
+        f"{port} on {address or 'every address'}: {_reason(port, error)}"
+        for port, error in errors.items()
+        if error.errno != errno.EACCES
+    ]
+    forbidden = [str(port) for port, error in errors.items() if error.errno == errno.EACCES]
+    if forbidden:
+        problems.append(f"{', '.join(forbidden)}: CAP_NET_BIND_SERVICE is missing; {_REMEDY}")
     if problems:
         raise PortError("\n".join(problems))
 
@@ -60,20 +71,22 @@ def check_raw(interface: str) -> None:
         raise PortError(f"raw frames on {interface} need CAP_NET_RAW: {_REMEDY}") from error
 
 
-def _problem(address: str, port: Port) -> Iterator[str]:
-    name = f"{port.use} needs {port.protocol.upper()} {port.number} on {address or 'every address'}"
+def _obstacle(address: str, port: Port) -> OSError | None:
+    """Why a port cannot be had; None when it can."""
     try:
         with socket.socket(socket.AF_INET, _KINDS[port.protocol]) as trial:
             if port.protocol == TCP:
                 trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             trial.bind((address, port.number))
     except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            yield f"{name}: it is taken by {holder(port)}; stop that, or serve another address"
-        elif error.errno == errno.EACCES:
-            yield f"{name}: ports below 1024 need CAP_NET_BIND_SERVICE; {_REMEDY}"
-        else:
-            yield f"{name}: {error.strerror}"
+        return error
+    return None
+
+
+def _reason(port: Port, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"it is taken by {holder(port)}; stop that, or serve another address"
+    return error.strerror or str(error)
 
 
 def holder(port: Port) -> str:
@@ -87,9 +100,13 @@ def holder(port: Port) -> str:
 
 
 def _inodes(port: Port) -> Iterator[str]:
-    """The sockets that have the port, as /proc/net/tcp and /proc/net/udp list them."""
-    for line in Path(f"/proc/net/{port.protocol}").read_text().splitlines()[1:]:
+    """The sockets that have the port, as /proc/net lists them; those of IPv6 take IPv4 too."""
+    tables = (Path(f"/proc/net/{port.protocol}{version}") for version in ("", "6"))
+    lines = [line for table in tables if table.exists() for line in table.read_text().splitlines()]
+    for line in lines:
         fields = line.split()
+        if not fields[0].endswith(":"):
+            continue  # the headline
         local, state, inode = fields[1], fields[3], fields[9]
         if int(local.rpartition(":")[2], 16) == port.number and state == _LISTENS[port.protocol]:
             yield inode

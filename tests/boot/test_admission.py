@@ -260,6 +260,17 @@ async def test_a_kept_configuration_that_was_changed_is_not_used(
     assert KEPT_ALARM not in unit.alarms() or await unit.provisioner.kept()
 
 
+async def test_a_voucher_for_something_else_vouches_for_nothing(unit: Unit, server: Server) -> None:
+    await unit.visit(server)
+    good = unit.folder.configuration.read_bytes()
+    changed = good + b"application.syslog.server: 10.6.6.6:514\n"
+    shutil.copy(unit.folder.vouchers / f"{digest(good)}.json",
+                unit.folder.vouchers / f"{digest(changed)}.json")  # fmt: skip
+    unit.folder.configuration.write_bytes(changed)
+    assert await unit.provisioner.kept() is None
+    assert "was signed with another content" in unit.alarms()
+
+
 async def test_what_was_signed_for_another_unit_is_not_used(
     unit: Unit, server: Server, tss: Administration
 ) -> None:
@@ -292,7 +303,7 @@ async def test_a_forged_voucher_vouches_for_nothing(
     (unit.folder.vouchers / f"{digest(data)}.json").write_bytes(voucher)
     unit.folder.configuration.write_bytes(data)
     if forger == "a stranger's root":
-        theirs.rotate_root()
+        theirs.rotate_root("root")
         shutil.copy(theirs.tree.metadata / "2.root.json",
                     unit.folder.trust / "metadata" / "root_history" / "2.root.json")  # fmt: skip
     assert await unit.provisioner.kept() is None

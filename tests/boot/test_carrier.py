@@ -70,6 +70,7 @@ async def test_a_loss_that_was_seen_before_still_counts(ends: tuple[Carrier, New
     assert not await within(carrier, 0.02)
     news.tell(carrier=True)
     assert await within(carrier, 5)
+    news.tell(carrier=True)
     assert not await within(carrier, 0.02), "once"
 
 

@@ -5,7 +5,7 @@ import random
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address
 
 import pytest
@@ -56,12 +56,12 @@ class Lan:
 
 
 @asynccontextmanager
-async def lan() -> AsyncIterator[Lan]:
+async def lan(timing: ArpTiming = TIMING) -> AsyncIterator[Lan]:
     near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     near.setblocking(False)
     far.setblocking(False)
     port = ArpPort(near, MAC, ADDRESS)
-    guard = AddressGuard(port, clock=Clock(), rng=random.Random(1), timing=TIMING)
+    guard = AddressGuard(port, clock=Clock(), rng=random.Random(1), timing=timing)
     with far:
         yield Lan(guard, far)
         guard.close()
@@ -109,6 +109,18 @@ async def test_a_rival_that_answers_a_later_probe_gets_the_address_without_a_def
         here.send(USE)
         with pytest.raises(AddressConflictError):
             await task
+        assert here.defended == []
+
+
+async def test_until_the_last_announcement_a_rival_gets_the_address_without_a_defence() -> None:
+    async with lan(replace(TIMING, announce_wait_s=5)) as here:
+        task = asyncio.create_task(here.guard.watch(here.defended.append))
+        for _ in range(TIMING.probes - 1):
+            assert (await here.next()).is_probe
+        here.send(USE)
+        async with asyncio.timeout(4):
+            with pytest.raises(AddressConflictError):
+                await task
         assert here.defended == []
 
 

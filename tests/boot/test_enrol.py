@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import logging
 import random
 import socket
 import ssl
@@ -129,6 +130,20 @@ def test_the_key_is_private_and_encrypted(
     assert identity.password.encode() not in path.read_bytes()
     certificate = x509.load_pem_x509_certificate(path.read_bytes())
     assert certificate.subject == unit_name(identity)
+
+
+def test_no_secret_is_ever_logged(
+    enrolment: Enrolment, server: Server, identity: Identity, tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    caplog.set_level(logging.DEBUG)
+    enrolment.enrol(server)
+    enrolment.renew(server)
+    (tmp_path / "enrolment" / "unit.pem").write_bytes(b"-----BEGIN CERTIFICATE-----\nAAAA\n")
+    enrolment.context()
+    assert identity.password not in caplog.text
+    assert base64.b64encode(identity.password.encode()).decode() not in caplog.text
+    assert "PRIVATE KEY" not in caplog.text
 
 
 def test_a_renewal_needs_no_password_and_brings_a_new_key(

@@ -157,6 +157,32 @@ async def test_a_stranger_changes_nothing_and_is_told_off() -> None:
         assert await client(peer).fetch(HOST, FILE) == b"a" * 512 + b"b"
 
 
+async def test_strangers_without_end_are_given_up() -> None:
+    async def crowded(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(Data(1, bytes(512)))
+        await peer.receive()
+        while True:
+            await peer.send(Data(2, b"forged"), stranger=True)
+            await asyncio.sleep(0)
+
+    async with served_by(crowded) as peer:
+        with pytest.raises(TftpRefusedError, match="strangers"):
+            await client(peer, timeout_s=60.0, longest_s=60.0, deadline_s=60.0).fetch(HOST, FILE)
+
+
+async def test_garbage_without_end_is_given_up() -> None:
+    async def noisy(peer: Peer) -> None:
+        await peer.request()
+        while True:
+            await peer.send(b"\0\x09\0\1")
+            await asyncio.sleep(0)
+
+    async with served_by(noisy) as peer:
+        with pytest.raises(TftpRefusedError, match="malformed"):
+            await client(peer, timeout_s=60.0, longest_s=60.0, deadline_s=60.0).fetch(HOST, FILE)
+
+
 async def test_garbage_is_dropped() -> None:
     async def noisy(peer: Peer) -> None:
         await peer.request()

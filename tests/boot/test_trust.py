@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from openturret.boot import floor, trust
+from openturret.boot import floor, metadata
 from openturret.boot.cache import write_atomically
 from openturret.boot.errors import NoSuchFileError, TransportError, TrustError
 from openturret.boot.floor import ClockFloor
@@ -246,7 +246,7 @@ def test_a_power_cut_in_any_write_leaves_a_unit_that_goes_on(
     trees.goes(trees.old)
     states = [trees.kept()]
     writes: list[tuple[Path, bytes]] = []
-    for module in (trust, floor):
+    for module in (metadata, floor):
         monkeypatch.setattr(module, "write_atomically", recorder(trees, states, writes))
     trees.goes(trees.new)
     monkeypatch.undo()
@@ -336,7 +336,7 @@ def test_a_full_medium_is_told_as_such(trees: Trees, monkeypatch: pytest.MonkeyP
         raise OSError(errno.ENOSPC, "no space left on device")
 
     trees.goes(trees.old)
-    monkeypatch.setattr(trust, "write_atomically", full)
+    monkeypatch.setattr(metadata, "write_atomically", full)
     with pytest.raises(OSError, match="no space left"):
         trees.goes(trees.new)
     monkeypatch.undo()

@@ -164,7 +164,7 @@ async def blocks_from_anywhere(wire: Wire) -> None:
         await wire.send(Data(rng.randrange(2, 65_536), bytes(1428)))
 
 
-@hostile("strangers")
+@hostile("strangers|answer")
 async def strangers(wire: Wire) -> None:
     await wire.agree(blksize="512")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as stranger:

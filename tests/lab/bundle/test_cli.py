@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from openturret.boot.identity import Identity
 from openturret.lab.bundle.cli import main
+from openturret.lab.tss.database import open_database, unit_may_fetch
 
 from .conftest import FOLDER, MAC, write_wheel
 
@@ -133,3 +135,15 @@ def test_keys_are_rotated_and_units_with_the_old_root_follow(
     assert machine(capsys, "rotate-root", site, "--role", "timestamp")["root"] == 3
     assert machine(capsys, "publish", site)["published"] is False
     assert machine(capsys, "show", site)["root"] == 3
+
+
+def test_a_factory_password_fetches_unless_certificates_are_demanded(
+    site: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["add-unit", site, MAC])
+    identity = Identity.read(Path(site) / f"factory/{FOLDER}")
+    database = open_database(Path(site) / "tss/tss.db")
+    for wanted in ("demanded", "optional"):
+        assert machine(capsys, "certificates", site, wanted)["demanded"] is (wanted == "demanded")
+        fetches = unit_may_fetch(database, identity.username, identity.password)
+        assert fetches is (wanted == "optional")
