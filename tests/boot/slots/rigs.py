@@ -57,7 +57,7 @@ class FilesRig:
         self._folder = folder
         self.words: str | None = None
 
-    async def power_on(self) -> SlotManager:
+    async def power_on(self) -> FileSlots:
         slots = FileSlots(self._folder / "slots", lambda _: True, prepare=Path.exists)
         self.words = await slots.settle()
         return slots
