@@ -78,6 +78,51 @@ SECTIONS = {
         ("unit",),
         "python benchmarks/unit.py",
     ),
+    "power-on": (
+        "Power-on, over a slow link",
+        "A unit behind a link of 40 ms there and back, with and without loss: cold as it leaves "
+        "the factory, a dealer logs in once the panel answers; warm after its plug was pulled; "
+        "then with the first server of each role gone. Seconds are the unit's own, two round trips "
+        "for the registration are added. n is the number of boots.",
+        ("power on",),
+        "python benchmarks/boot/power_on.py",
+    ),
+    "dhcp": (
+        "DHCP",
+        "From the first frame to an address in use, same server, same link. A stored lease is "
+        "confirmed by INIT-REBOOT. udhcpc -a looks for a conflict first; ours looks beside. n is "
+        "the number of leases.",
+        ("dhcp",),
+        "python benchmarks/boot/dhcp.py",
+    ),
+    "tftp": (
+        "TFTP",
+        "Whole transfers over 40 ms there and back, from atftpd, blocks of 1,428 octets where a "
+        "client knows the option. curl and tftp-hpa know no windows. n is the size in bytes.",
+        ("tftp",),
+        "python benchmarks/boot/tftp.py",
+    ),
+    "ftpes": (
+        "FTPES",
+        "One file from vsftpd, login included, TLS sessions reused; ours verifies what came with "
+        "python-tuf meanwhile. n is the size in MiB.",
+        ("ftpes",),
+        "python benchmarks/boot/ftpes.py",
+    ),
+    "login": (
+        "A dealer's login",
+        "From the password to the directory's verdict, TCP and TLS included, beside OpenLDAP's "
+        "ldapwhoami. n is one login.",
+        ("login",),
+        "python benchmarks/boot/login.py",
+    ),
+    "storm": (
+        "A storm of units",
+        "So many units are switched on at once before one TSS: a few whole ones, the rest play the "
+        "exchanges with the boot's own clients. n is the number of units.",
+        ("storm",),
+        "python benchmarks/boot/storm.py",
+    ),
 }
 """Title, words, benchmarks and command of each section."""
 
@@ -152,6 +197,30 @@ GOALS = (
         "SCHED_FIFO, busy: p99",
         66,
         150,
+        at_most=True,
+    ),
+    Goal(
+        "round trips, cold boot at 40 ms",
+        "power on",
+        "cold, 40 ms, 0 % loss: round trips",
+        5,
+        25,
+        at_most=True,
+    ),
+    Goal(
+        "round trips, warm boot at 40 ms",
+        "power on",
+        "warm, 40 ms, 0 % loss: round trips",
+        5,
+        8,
+        at_most=True,
+    ),
+    Goal(
+        "memory of the boot agent",
+        "power on",
+        "warm, 40 ms, 0 % loss: memory of the agent",
+        5,
+        60,
         at_most=True,
     ),
     Goal("memory of a unit", "unit", "memory", 5, 150, at_most=True),
