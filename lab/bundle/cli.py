@@ -212,6 +212,17 @@ def _revoke(options: argparse.Namespace) -> Answer:
     return {"revoked": mac}
 
 
+def _demand_certificates(options: argparse.Namespace) -> Answer:
+    publisher = Publisher(SiteFolder(options.site))
+    publisher.tss.demand_certificates(demanded=not options.no)
+    _sayer(options)(
+        "a password fetches again, as a certificate does"
+        if options.no
+        else "a password enrols a unit from now on, and fetches nothing"
+    )
+    return {"certificates_demanded": not options.no}
+
+
 def _rotate_root(options: argparse.Namespace) -> Answer:
     publisher = Publisher(SiteFolder(options.site))
     roles = options.role or []
@@ -311,6 +322,10 @@ def _mac_argument(command: argparse.ArgumentParser) -> None:
     command.add_argument("mac", help="of a unit that was added")
 
 
+def _demand_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--no", action="store_true", help="let passwords fetch again")
+
+
 def _rotation_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--role", action="append", choices=ROLES, help="whose keys; all when none is given"
@@ -387,6 +402,12 @@ _COMMANDS: Final = (
         "revoke", _revoke, _mac_argument,
         "shut a unit out at once\n\nNothing has to be published for it.",
         "turret bundle revoke ./site 02:54:50:00:00:01",
+    ),
+    (
+        "demand-certificates", _demand_certificates, _demand_arguments,
+        "let no unit fetch without a certificate of its own\n\n"
+        "Units get theirs by themselves (docs/boot.md, enrolment); new ones at first contact.",
+        "turret bundle demand-certificates ./site",
     ),
     (
         "rotate-root", _rotate_root, _rotation_arguments,

@@ -6,8 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 
 from openturret.lab.bundle.cli import main
+from openturret.lab.bundle.folder import SiteFolder
+from openturret.lab.tss.database import open_database, unit_may_fetch
 
 from .conftest import FOLDER, MAC, write_wheel
 
@@ -115,6 +118,20 @@ def test_a_tree_can_be_copied_to_a_tss(
     assert main(["publish", site, "--to", str(tmp_path / "web")]) == 0
     assert (tmp_path / "web/metadata/timestamp.json").exists()
     assert "copied to" in capsys.readouterr().out
+
+
+def test_certificates_are_demanded_and_no_more(
+    site: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["add-unit", site, MAC])
+    identity = (Path(site) / f"factory/{FOLDER}/identity.yaml").read_text()
+    password = yaml.safe_load(identity)["ftpes.password"]
+    database = open_database(SiteFolder(Path(site)).tss / "tss.db")
+    assert unit_may_fetch(database, MAC, password)
+    assert machine(capsys, "demand-certificates", site) == {"certificates_demanded": True}
+    assert not unit_may_fetch(database, MAC, password)
+    assert machine(capsys, "demand-certificates", site, "--no") == {"certificates_demanded": False}
+    assert unit_may_fetch(database, MAC, password)
 
 
 def test_a_unit_is_revoked_and_let_in_again(site: str, capsys: pytest.CaptureFixture[str]) -> None:
