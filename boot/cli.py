@@ -1,26 +1,12 @@
 """The command ``turret boot``: runs the boot agent, or asks one what it is doing."""
 
 import argparse
-import asyncio
-import logging
-import random
-import signal
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from ..hal.clock import SystemClock
-from .agent import BootAgent
-from .errors import BootError
-from .folder import StateFolder
-from .identity import Identity
-from .interface import IpInterface, run_ip
-from .link import InterfacePorts
-from .log import start_log
-from .queries import EXIT_FAILED, EXIT_OK, events, retry, status
-from .surroundings import Surroundings, surroundings
+from .queries import EXIT_OK, events, retry, status
 from .systemd import unit_file
 
 _BOOT_HELP: Final = """\
@@ -62,40 +48,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _boot(options: argparse.Namespace) -> int:
     if options.systemd_unit:
-        sys.stdout.write(unit_file(options.state, options.factory, options.interface))
+        folders = (options.state, options.factory)
+        sys.stdout.write(unit_file(*folders, options.interface, options.slots))
         return EXIT_OK
-    try:
-        identity = Identity.read(options.factory)
-    except BootError as error:
-        sys.stderr.write(f"boot: {error}; {error.remedy}\n")
-        return EXIT_FAILED
-    folder = StateFolder(options.state.absolute())
-    interface = IpInterface(options.interface, run_ip)
-    ports = InterfacePorts(interface.name, interface.mac)
-    around = surroundings(interface, ports, SystemClock(), random.SystemRandom())
-    start_log(folder, identity.serial, around.redactor, verbose=options.verbose)
-    try:
-        asyncio.run(_run(BootAgent(identity, folder, _with_slots(around, options.slots))))
-    except (BootError, OSError) as error:
-        logging.getLogger(__name__).exception("the agent ends")
-        sys.stderr.write(f"boot: {error}\n")
-        return EXIT_FAILED
-    return EXIT_OK
+    from .running import run  # what TLS, TUF and DHCP bring along nobody needs for a question
 
-
-def _with_slots(around: Surroundings, keeper: str) -> Surroundings:
-    if keeper == "files":
-        return around
-    from .slots.rauc import RaucSlots  # D-Bus is for units that have RAUC
-
-    return replace(around, slots=lambda directory, _: RaucSlots(directory))
-
-
-async def _run(agent: BootAgent) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await agent.run(stop)
+    return run(options)
 
 
 def _boot_parser() -> argparse.ArgumentParser:

@@ -39,16 +39,18 @@ WantedBy=multi-user.target
 """
 
 
-def unit_file(state: Path, factory: Path, interface: str) -> str:
+def unit_file(state: Path, factory: Path, interface: str, slots: str = "files") -> str:
     """Returns the unit file of an agent, to be written to ``/etc/systemd/system``.
 
     Args:
         state: The unit's state folder.
         factory: Its factory folder.
         interface: Its network interface.
+        slots: Who keeps the firmware.
     """
     words = (sys.executable, "-m", "openturret.boot", "--state", state.absolute(),
-             "--factory", factory.absolute(), "--interface", interface)  # fmt: skip
+             "--factory", factory.absolute(), "--interface", interface,
+             "--slots", slots)  # fmt: skip
     return _UNIT.format(
         command=" ".join(_quoted(str(word)) for word in words),
         watchdog=WATCHDOG_S,

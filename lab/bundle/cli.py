@@ -212,15 +212,15 @@ def _revoke(options: argparse.Namespace) -> Answer:
     return {"revoked": mac}
 
 
-def _demand_certificates(options: argparse.Namespace) -> Answer:
-    publisher = Publisher(SiteFolder(options.site))
-    publisher.tss.demand_certificates(demanded=not options.no)
+def _certificates(options: argparse.Namespace) -> Answer:
+    demanded = options.wanted == "demanded"
+    Publisher(SiteFolder(options.site)).tss.demand_certificates(demanded=demanded)
     _sayer(options)(
-        "a password fetches again, as a certificate does"
-        if options.no
-        else "a password enrols a unit from now on, and fetches nothing"
+        "a factory password only enrols from now on; units fetch with their certificates"
+        if demanded
+        else "a factory password is as good as a certificate from now on"
     )
-    return {"certificates_demanded": not options.no}
+    return {"demanded": demanded}
 
 
 def _rotate_root(options: argparse.Namespace) -> Answer:
@@ -322,8 +322,8 @@ def _mac_argument(command: argparse.ArgumentParser) -> None:
     command.add_argument("mac", help="of a unit that was added")
 
 
-def _demand_arguments(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--no", action="store_true", help="let passwords fetch again")
+def _certificates_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument("wanted", choices=["demanded", "optional"])
 
 
 def _rotation_arguments(command: argparse.ArgumentParser) -> None:
@@ -404,10 +404,11 @@ _COMMANDS: Final = (
         "turret bundle revoke ./site 02:54:50:00:00:01",
     ),
     (
-        "demand-certificates", _demand_certificates, _demand_arguments,
-        "let no unit fetch without a certificate of its own\n\n"
-        "Units get theirs by themselves (docs/boot.md, enrolment); new ones at first contact.",
-        "turret bundle demand-certificates ./site",
+        "certificates", _certificates, _certificates_arguments,
+        "say whether units need a certificate of their own\n\n"
+        "A unit gets one over HTTPS with its factory password (EST, RFC 7030). Once they are\n"
+        "demanded, the password does nothing else.",
+        "turret bundle certificates ./site demanded",
     ),
     (
         "rotate-root", _rotate_root, _rotation_arguments,

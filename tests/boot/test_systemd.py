@@ -24,6 +24,7 @@ def test_the_unit_file_restarts_the_agent_for_ever_and_spares_the_services(tmp_p
     assert command[1].split() == [
         sys.executable, "-m", "openturret.boot", "--state", f"{tmp_path}/state",
         "--factory", f"{tmp_path}/factory", "--interface", "eth1",
+        "--slots", "files",
     ]  # fmt: skip
 
 
@@ -34,6 +35,8 @@ def test_odd_paths_are_quoted() -> None:
 
 
 def test_the_command_prints_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ["--state", str(tmp_path), "--factory", str(tmp_path), "--systemd-unit"]
-    assert main(arguments) == 0
-    assert capsys.readouterr().out.startswith("# made by: turret boot --systemd-unit\n[Unit]")
+    folders = ["--state", str(tmp_path), "--factory", str(tmp_path)]
+    assert main([*folders, "--slots", "rauc", "--systemd-unit"]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith("# made by: turret boot --systemd-unit\n[Unit]")
+    assert "--slots rauc" in text

@@ -6,10 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
-import yaml
 
+from openturret.boot.identity import Identity
 from openturret.lab.bundle.cli import main
-from openturret.lab.bundle.folder import SiteFolder
 from openturret.lab.tss.database import open_database, unit_may_fetch
 
 from .conftest import FOLDER, MAC, write_wheel
@@ -120,20 +119,6 @@ def test_a_tree_can_be_copied_to_a_tss(
     assert "copied to" in capsys.readouterr().out
 
 
-def test_certificates_are_demanded_and_no_more(
-    site: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    main(["add-unit", site, MAC])
-    identity = (Path(site) / f"factory/{FOLDER}/identity.yaml").read_text()
-    password = yaml.safe_load(identity)["ftpes.password"]
-    database = open_database(SiteFolder(Path(site)).tss / "tss.db")
-    assert unit_may_fetch(database, MAC, password)
-    assert machine(capsys, "demand-certificates", site) == {"certificates_demanded": True}
-    assert not unit_may_fetch(database, MAC, password)
-    assert machine(capsys, "demand-certificates", site, "--no") == {"certificates_demanded": False}
-    assert unit_may_fetch(database, MAC, password)
-
-
 def test_a_unit_is_revoked_and_let_in_again(site: str, capsys: pytest.CaptureFixture[str]) -> None:
     main(["add-unit", site, MAC])
     assert main(["revoke", site, MAC.replace(":", "-")]) == 0
@@ -150,3 +135,15 @@ def test_keys_are_rotated_and_units_with_the_old_root_follow(
     assert machine(capsys, "rotate-root", site, "--role", "timestamp")["root"] == 3
     assert machine(capsys, "publish", site)["published"] is False
     assert machine(capsys, "show", site)["root"] == 3
+
+
+def test_a_factory_password_fetches_unless_certificates_are_demanded(
+    site: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["add-unit", site, MAC])
+    identity = Identity.read(Path(site) / f"factory/{FOLDER}")
+    database = open_database(Path(site) / "tss/tss.db")
+    for wanted in ("demanded", "optional"):
+        assert machine(capsys, "certificates", site, wanted)["demanded"] is (wanted == "demanded")
+        fetches = unit_may_fetch(database, identity.username, identity.password)
+        assert fetches is (wanted == "optional")

@@ -103,7 +103,7 @@ async def a_unit_boots(folder: Path) -> dict[str, Any]:
 
 
 async def a_lan_with_its_own_dhcp_server(folder: Path) -> dict[str, Any]:
-    """The LAN's own dnsmasq hands out addresses and our options; the bench notices it."""
+    """The LAN's own dnsmasq hands out addresses and our options; the TSS demands certificates."""
     configuration = folder / "lan.conf"
     configuration.write_text(
         "port=0\nbind-interfaces\ninterface=eth0\nno-ping\nlog-facility=-\n"
@@ -124,6 +124,8 @@ async def a_lan_with_its_own_dhcp_server(folder: Path) -> dict[str, Any]:
              "--unit", MAC, "--json", "--once"]  # fmt: skip
     async with running(*serve, log=folder / "serve.log") as bench:
         await until(bench, lambda event: event["event"] == "ready", events)
+        demand = [*TURRET, "bundle", "certificates", str(folder / "site"), "demanded"]
+        subprocess.run(demand, check=True)
         async with running(*boot(folder), log=folder / "boot.log"):
             assert bench.stdout is not None
             events += [json.loads(line) async for line in bench.stdout]

@@ -35,6 +35,8 @@ def test_a_lan_keeps_its_own_dhcp_server(on_a_lan: Lan) -> None:
     services = [event["service"] for event in told["events"][1:]]
     assert "dhcp" not in services
     assert sum(service in ("ftpes", "https") for service in services) > 5
+    enrolled = [event for event in told["events"][1:] if "simpleenroll" in event["text"]]
+    assert [event["good"] for event in enrolled] == [True], "certificates were demanded"
     assert told["code"] == 0, "--once: the unit has come and gone"
 
 
