@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from ..hal.clock import SystemClock
 from .agent import BootAgent
-from .errors import BootError
+from .errors import BootError, SlotError
 from .folder import StateFolder
 from .identity import Identity
 from .interface import IpInterface, run_ip
@@ -42,10 +42,18 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _with_slots(around: Surroundings, keeper: str) -> Surroundings:
+    """Returns the surroundings with who keeps the firmware.
+
+    Raises:
+        SlotError: What RAUC needs is not installed.
+    """
     if keeper == "files":
         return around
-    from .slots.rauc import RaucSlots  # D-Bus is for units that have RAUC
-
+    try:
+        from .slots.rauc import RaucSlots  # D-Bus is for units that have RAUC
+    except ImportError as error:
+        remedy = "pip install 'openturret[rauc]'"
+        raise SlotError(f"no D-Bus for --slots rauc: {error}; {remedy}", remedy) from error
     return replace(around, slots=lambda directory, _: RaucSlots(directory))
 
 

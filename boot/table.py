@@ -51,7 +51,8 @@ def alarms_of(status: JsonObject) -> Iterator[AlarmRow]:
 
 def describe(status: JsonObject) -> str:
     """Returns a status as a table that a person can read, alarms and remedies included."""
-    return "\n".join([_headline(status), "", *_stage_lines(status), *_alarm_lines(status), ""])
+    head = [_headline(status), *_slot_lines(status), ""]
+    return "\n".join([*head, *_stage_lines(status), *_alarm_lines(status), ""])
 
 
 def _headline(status: JsonObject) -> str:
@@ -62,6 +63,13 @@ def _headline(status: JsonObject) -> str:
         if status.get(key) is not None
     ]
     return ", ".join(words)
+
+
+def _slot_lines(status: JsonObject) -> Iterator[str]:
+    slots = status.get("slots")
+    for name, slot in slots.items() if isinstance(slots, dict) else ():
+        if isinstance(slot, dict):
+            yield f"slot {name}: {_text(slot, 'version')}, {_text(slot, 'state')}"
 
 
 def _stage_lines(status: JsonObject) -> Iterator[str]:

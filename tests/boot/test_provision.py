@@ -25,7 +25,7 @@ from openturret.boot.identity import Identity
 from openturret.boot.lease import Lease
 from openturret.boot.provision import FIRMWARE_ALARM, REFUSED_ALARM, Provisioner
 from openturret.boot.slots.files import FileSlots
-from openturret.boot.slots.manager import Manifest
+from openturret.boot.slots.manager import Manifest, SlotManager
 from openturret.boot.status import StatusBoard
 from openturret.boot.transport import Server
 from openturret.boot.tss import HintStore, parse_hint
@@ -81,7 +81,7 @@ class Unit:
 
     folder: StateFolder
     status: StatusBoard
-    slots: FileSlots
+    slots: SlotManager
     provisioner: Provisioner
 
     async def visit(self, *nodes: Tss | Server) -> int:

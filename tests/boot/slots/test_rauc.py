@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
+import yaml
 from dbus_fast import Variant
 
 from openturret.boot.errors import SlotError
+from openturret.boot.folder import StateFolder
+from openturret.boot.identity import Identity
+from openturret.boot.provision import Provisioner
 from openturret.boot.slots.rauc import RaucSlots
+from openturret.boot.status import StatusBoard
+from openturret.hal.clock import SystemClock
+from tests.boot.conftest import SignedTree, Tss
 from tests.boot.slots.rauc_twin import RaucTwin
 from tests.boot.slots.rigs import TwinRig
+from tests.boot.test_provision import Unit
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
@@ -109,6 +119,35 @@ async def test_without_a_service_or_a_bus_there_are_words_too(rig: TwinRig, tmp_
         await RaucSlots(tmp_path, bus=f"unix:path={tmp_path}/none").newest()
 
 
+async def test_the_bundle_that_a_manifest_names_comes_from_the_tss(
+    rig: TwinRig,
+    tmp_path: Path,
+    identity: Identity,
+    tree: SignedTree,
+    start_tss: Callable[..., Tss],
+) -> None:
+    image, manifest = rig.image("1.0")
+    facts = {"version": "1.0", "file": image.name, "sha256": manifest.sha256}
+    tree.publish(
+        {
+            "sites/default/config.yaml": b"application.config.version: 1\n",
+            "firmware/touchpro/manifest.yaml": yaml.safe_dump(facts).encode(),
+            f"firmware/touchpro/{image.name}": image.read_bytes(),
+        }
+    )
+    slots = await rig.power_on()
+    folder = StateFolder(tmp_path / "unit")
+    status = StatusBoard(folder.status, SystemClock(), {})
+    provisioner = Provisioner(identity, folder, slots, status, SystemClock())
+    unit = Unit(folder, status, slots, provisioner)
+    assert await unit.visit(start_tss()) == 1
+    kept = await provisioner.kept()
+    assert kept is not None
+    assert (kept.slot.name, kept.slot.version) == ("rootfs.1", "1.0")
+    slots = await rig.power_on()
+    assert (await slots.start()).version == "1.0"
+
+
 async def test_firmware_that_came_by_hand_is_on_trial_too(rig: TwinRig) -> None:
     slots, _ = await proven(rig)
     await slots.install(*rig.image("2.0"))
@@ -144,10 +183,10 @@ async def test_an_agent_that_starts_again_in_the_same_boot_changes_nothing(rig: 
 
 
 async def test_the_only_bootable_slot_is_not_taken_back(rig: TwinRig) -> None:
-    slots = await rig.power_on()
-    await slots.install(*rig.image("1.0"))
+    slots, _ = await proven(rig)
+    await slots.install(*rig.image("2.0"))
     slots = await rig.power_on()
     await slots.start()
-    rig.bootloader.ask("set-state", "A", "bad")
+    rig.bootloader.ask("set-state", "B", "bad")
     assert await slots.reject("no ticks") is None
-    assert rig.bootloader.ask("get-state", "B") == "good"
+    assert rig.bootloader.ask("get-state", "A") == "good"
