@@ -17,6 +17,8 @@ from tests.boot import power_cut
 from tests.boot.medium import Change, Cut, Data, Medium, Names, cuts_of, read_image, recorded
 from tests.boot.power_cut import Outcome, Scenario
 
+pytestmark = pytest.mark.slow
+
 SEED = 20_261_125
 
 
@@ -117,7 +119,6 @@ def test_content_that_is_not_synced_before_the_record_names_it_is_found(
     assert "damaged" in failure
 
 
-@pytest.mark.slow
 def test_no_cut_of_a_sample_does_any_harm(tmp_path: Path, place: Path) -> None:
     with power_cut.scenarios(tmp_path) as every:
         for scenario, cuts in zip(every, (2500, 250), strict=True):

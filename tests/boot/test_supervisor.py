@@ -402,3 +402,18 @@ async def until_runs(under_test: Supervisor) -> None:
     async with asyncio.timeout(10):
         while under_test.pid("runtime") is None:
             await asyncio.sleep(0)
+
+
+async def test_a_process_that_is_stopped_may_end_in_order(
+    tmp_path: Path, places: Places, deaths: Deaths
+) -> None:
+    source = (
+        "import signal, sys, time\n"
+        "signal.signal(signal.SIGTERM, lambda *_: (print('bye', flush=True), sys.exit()))\n"
+    )
+    under_test = supervisor(places, deaths)
+    await under_test.start(service(tmp_path, source + IDLE), environment(tmp_path), timeout_s=5)
+    await until_logged(places, "up")
+    os.kill(under_test.pid("runtime") or 0, signal.SIGSTOP)
+    await under_test.stop(grace_s=20)
+    assert "bye" in (places.log / "runtime.log").read_text()

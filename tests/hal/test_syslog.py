@@ -157,3 +157,27 @@ def test_a_server_that_is_gone_stops_nobody(server: socket.socket) -> None:
 def test_a_server_that_does_not_exist_is_an_error_to_the_caller() -> None:
     with pytest.raises(OSError, match=r".+"):
         connect("does-not-exist.invalid:514")
+
+
+ELEMENT = re.compile(r'\[turret@32473( [a-z_]+="(?:[^"\\\]]|\\["\\\]])*")+\] ')
+
+
+@given(st.dictionaries(st.sampled_from(["stage", "event", "file"]), st.text(), min_size=1))
+def test_whatever_is_structured_is_one_element_of_rfc_5424(parameters: dict[str, str]) -> None:
+    said = record("text")
+    said.structured = parameters
+    line = SyslogFormatter("TP-0001", "boot", process=42).format(said)
+    assert ELEMENT.match(line.split(" ", 6)[6])
+    assert line.endswith("] text")
+    assert not re.search(r"[\x00-\x1f]", line)
+
+
+def test_structured_data_says_no_secret_and_stays_whole() -> None:
+    redactor = Redactor()
+    redactor.learn("canary")
+    said = record("text")
+    said.structured = {"message": "canary" * 100, "remedy": "x" * 5000, "code": 7}
+    line = SyslogFormatter("TP-0001", "boot", process=42, redactor=redactor).format(said)
+    assert "canary" not in line
+    assert 'code="7"] text' in line
+    assert len(line) < MESSAGE_BYTES_MAX

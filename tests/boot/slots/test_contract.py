@@ -13,6 +13,8 @@ from openturret.boot.errors import FirmwareRefusedError, SlotError
 from openturret.boot.slots.manager import MAX_TRIALS, SlotManager
 from tests.boot.slots.rigs import FilesRig, RaucRig, Rig, TwinRig, may_mount
 
+pytestmark = pytest.mark.slow
+
 KINDS: dict[str, Callable[[Path], Rig]] = {
     "files": FilesRig,
     "twin": TwinRig,

@@ -22,6 +22,8 @@ from tests.boot.slots.rauc_twin import RaucTwin
 from tests.boot.slots.rigs import TwinRig
 from tests.boot.test_provision import Unit
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 async def rig() -> AsyncIterator[TwinRig]:
