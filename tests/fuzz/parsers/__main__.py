@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.util
 import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -69,6 +71,14 @@ def _skip() -> int:
     """Says what is missing; continuous integration has to have it."""
     say(f"fuzz: skipped: {REMEDY}")
     return EXIT_UNUSABLE if os.environ.get("CI", "").lower() in {"1", "true", "yes"} else 0
+
+
+@contextlib.contextmanager
+def _in_memory() -> Iterator[None]:
+    """Makes targets and their files live in memory; libFuzzer ends them without a farewell."""
+    with tempfile.TemporaryDirectory(prefix="openturret-fuzz-", dir="/dev/shm") as folder:
+        os.environ["TMPDIR"] = tempfile.tempdir = folder
+        yield
 
 
 def _chosen(names: list[str]) -> list[str]:
@@ -137,7 +147,8 @@ def main(arguments: list[str] | None = None) -> int:
             return 0
         if importlib.util.find_spec("atheris") is None:
             return _skip()
-        return _replay(*options.replay) if options.replay else _run_all(options)
+        with _in_memory():
+            return _replay(*options.replay) if options.replay else _run_all(options)
     except FuzzError as error:
         say(f"fuzz: {error}")
         return EXIT_UNUSABLE
