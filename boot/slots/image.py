@@ -107,7 +107,7 @@ def check_hash(image: Path, sha256: str) -> None:
 
 
 def compile_packages(folder: Path) -> None:
-    """Compiles the Python modules in a folder, in a process of its own.
+    """Compiles the Python modules in a folder, in a process of its own, unless they are already.
 
     Python would otherwise write their code when they first run: unsynced, so that a power cut
     could leave half of it, and after the content was measured.  The code is not compared with
@@ -117,6 +117,8 @@ def compile_packages(folder: Path) -> None:
     Raises:
         SlotError: It takes longer than two minutes.
     """
+    if any(folder.glob(f"**/__pycache__/*.{sys.implementation.cache_tag}.pyc")):
+        return
     command = [sys.executable, "-m", "compileall", "-qq", "-j1", *_UNCHECKED, str(folder)]
     try:
         subprocess.run(command, check=False, timeout=_COMPILE_S, stdin=subprocess.DEVNULL)

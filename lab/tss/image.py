@@ -1,12 +1,16 @@
 """Packs the running checkout (or installation) into a firmware image.
 
 The image is a wheel: unpacked into a slot, that folder on the Python path is the firmware.
-Used where no wheel was built; what it holds is what a wheel of the same tree would.
+Used where no wheel was built; what it holds is what a wheel of the same tree would, and the code
+of its modules for the Python that packs it.
 """
 
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
+import py_compile
+import tempfile
 import tomllib
 import zipfile
 from collections.abc import Iterator
@@ -40,7 +44,10 @@ def pack_firmware(target: Path, *, version: str, source: Path | None = None) -> 
     partial = target.with_suffix(".part")
     with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for path in files:
-            _add(archive, f"openturret/{path.relative_to(root).as_posix()}", path.read_bytes())
+            name = f"openturret/{path.relative_to(root).as_posix()}"
+            _add(archive, name, path.read_bytes())
+            if path.suffix == ".py":
+                _add(archive, importlib.util.cache_from_source(name), _compiled(path, name))
         for name, text in _metadata(root, version).items():
             _add(archive, f"openturret-{version}.dist-info/{name}", text.encode())
     return partial.replace(target)
@@ -51,6 +58,14 @@ def _files(root: Path) -> Iterator[Path]:
         for path in (root / floor).rglob("*"):
             if path.suffix in _SUFFIXES and "__pycache__" not in path.parts:
                 yield path
+
+
+def _compiled(path: Path, name: str) -> bytes:
+    """The code of a module, so that no unit has to compile it; valid for as long as it is there."""
+    with tempfile.NamedTemporaryFile(suffix=".pyc") as code:
+        mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
+        py_compile.compile(str(path), code.name, name, doraise=True, invalidation_mode=mode)
+        return Path(code.name).read_bytes()
 
 
 def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:

@@ -158,3 +158,13 @@ def test_what_is_compiled_runs_without_writing_anything(tmp_path: Path) -> None:
     code = "import good, sys; sys.exit(not good.GOOD)"
     subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": str(tmp_path)}, check=True)
     assert content_digest(tmp_path) == before
+
+
+def test_an_image_that_brings_its_code_is_not_compiled(tmp_path: Path) -> None:
+    (tmp_path / "good.py").write_text("GOOD = True\n")
+    compile_packages(tmp_path)
+    before = content_digest(tmp_path)
+    (tmp_path / "good.py").write_text("GOOD = False\n")
+    changed = content_digest(tmp_path)
+    compile_packages(tmp_path)
+    assert before != changed == content_digest(tmp_path)

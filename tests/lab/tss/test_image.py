@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import zipfile
+from importlib.util import cache_from_source
 from pathlib import Path
 
 import pytest
@@ -43,3 +44,20 @@ def test_the_same_tree_makes_the_same_image(tmp_path: Path) -> None:
 def test_an_empty_folder_makes_no_image(tmp_path: Path) -> None:
     with pytest.raises(PublishError, match="holds none of boot"):
         pack_firmware(tmp_path / "image.whl", version="1.0.0", source=tmp_path)
+
+
+def test_the_code_of_every_module_is_in_it_and_runs(tmp_path: Path) -> None:
+    packed = pack_firmware(tmp_path / "image.whl", version="1.0")
+    with zipfile.ZipFile(packed) as image:
+        names = set(image.namelist())
+        image.extractall(tmp_path / "slot")
+    modules = {name for name in names if name.endswith(".py")}
+    assert {cache_from_source(name) for name in modules} <= names
+    source = tmp_path / "slot" / "openturret" / "hal" / "backoff.py"
+    source.write_text("no python\n")
+    code = "import openturret.hal.backoff as used; print(used.__file__)"
+    ran = subprocess.run(
+        [sys.executable, "-S", "-c", code], env={"PYTHONPATH": str(tmp_path / "slot")},
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    assert ran.stdout.strip() == str(source)
