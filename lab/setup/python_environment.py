@@ -167,7 +167,12 @@ data = tomllib.load(open(sys.argv[1], "rb"))
 project, groups = data["project"], data["dependency-groups"]
 extras = project["optional-dependencies"]
 wanted = [one for name in ("unit", "rauc", "rig", "bench", "flash") for one in extras[name]]
-wanted += groups["test"] + groups["lint"][:1]
+
+def members(name):
+    for one in groups[name]:
+        yield from [one] if isinstance(one, str) else members(one["include-group"])
+
+wanted += [*members("test"), *groups["lint"][:1]]
 print(*project["dependencies"], *wanted, sep="\\n")
 """
 
