@@ -59,10 +59,10 @@ PARTS = (
     Part("flash", ("-m", "benchmarks.flash"), ("flash and verify 1 MB", "the whole command")),
     Part("unit", ("benchmarks/unit.py",), ("unit",)),
     Part("power-on", ("benchmarks/boot/power_on.py",), ("power on",)),
-    Part("dhcp", ("benchmarks/boot/dhcp.py",), ("dhcp",)),
-    Part("tftp", ("benchmarks/boot/tftp.py",), ("tftp",)),
-    Part("ftpes", ("benchmarks/boot/ftpes.py",), ("ftpes",)),
-    Part("login", ("benchmarks/boot/login.py",), ("login",)),
+    Part("dhcp", ("benchmarks/boot/lan/dhcp.py",), ("dhcp",)),
+    Part("tftp", ("benchmarks/boot/fetch/tftp.py",), ("tftp",)),
+    Part("ftpes", ("benchmarks/boot/fetch/ftpes.py",), ("ftpes",)),
+    Part("login", ("benchmarks/boot/users/login.py",), ("login",)),
     Part("storm", ("benchmarks/boot/storm.py",), ("storm",)),
 )
 

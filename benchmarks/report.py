@@ -93,28 +93,28 @@ SECTIONS = {
         "confirmed by INIT-REBOOT. udhcpc -a looks for a conflict first; ours looks beside. n is "
         "the number of leases.",
         ("dhcp",),
-        "python benchmarks/boot/dhcp.py",
+        "python benchmarks/boot/lan/dhcp.py",
     ),
     "tftp": (
         "TFTP",
         "Whole transfers over 40 ms there and back, from atftpd, blocks of 1,428 octets where a "
         "client knows the option. curl and tftp-hpa know no windows. n is the size in bytes.",
         ("tftp",),
-        "python benchmarks/boot/tftp.py",
+        "python benchmarks/boot/fetch/tftp.py",
     ),
     "ftpes": (
         "FTPES",
         "One file from vsftpd, login included, TLS sessions reused; ours verifies what came with "
         "python-tuf meanwhile. n is the size in MiB.",
         ("ftpes",),
-        "python benchmarks/boot/ftpes.py",
+        "python benchmarks/boot/fetch/ftpes.py",
     ),
     "login": (
         "A dealer's login",
         "From the password to the directory's verdict, TCP and TLS included, beside OpenLDAP's "
         "ldapwhoami. n is one login.",
         ("login",),
-        "python benchmarks/boot/login.py",
+        "python benchmarks/boot/users/login.py",
     ),
     "storm": (
         "A storm of units",

@@ -14,30 +14,30 @@ from typing import Final
 from ..hal.backoff import Waits
 from ..hal.notify import Heartbeat
 from .cache import read_bounded, write_atomically
-from .connection import Connection
 from .control import ControlServer
 from .document import MAX_BYTES, Document, parse_document
-from .enrol import Enroller
 from .errors import BootError, DocumentError, ServiceError, SlotError
-from .firmware import Firmware, Hands, running_from
 from .folder import StateFolder
-from .health import Abilities, Demands, HealthGate, timeout_s, updates_when_idle
 from .identity import Identity
-from .kept import KeptContent
+from .lan.connection import Connection
 from .log import SYSLOG_KEY, Syslog, learn_secrets
-from .login import Logins
-from .page import StatusPage, View
-from .probes import any_pbx_answers
 from .provision import Provision, Provisioner
-from .recovery import SAFE_MODE, Means, Recovery, silent
 from .requests import Requests
-from .safe_mode import BOOTS_MAX, LASTS_S, Attempts
-from .services import panel_port, services
+from .slots.firmware import Firmware, Hands, running_from
+from .slots.health import Abilities, Demands, HealthGate, timeout_s, updates_when_idle
 from .slots.manager import Slot
+from .slots.probes import any_pbx_answers
 from .status import StatusBoard
-from .supervisor import Supervisor, service_environment
+from .supervision.page import StatusPage, View
+from .supervision.recovery import SAFE_MODE, Means, Recovery, silent
+from .supervision.safe_mode import BOOTS_MAX, LASTS_S, Attempts
+from .supervision.services import panel_port, services
+from .supervision.supervisor import Supervisor, service_environment
 from .supply import Supply
 from .surroundings import Surroundings
+from .trusted.enrol import Enroller
+from .trusted.kept import KeptContent
+from .users.login import Logins
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from .queries import EXIT_OK, events, retry, status
-from .systemd import unit_file
+from .supervision.systemd import unit_file
 
 _BOOT_HELP: Final = """\
 Takes a unit from power-on to running, and keeps it so:

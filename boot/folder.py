@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from .supervisor import Places
+from .supervision.supervisor import Places
 
 
 @dataclass(frozen=True, slots=True)

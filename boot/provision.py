@@ -9,9 +9,7 @@ from typing import Final, TypeVar
 
 from ..hal.clock import Clock
 from .cache import read_bounded, write_atomically
-from .dns import Resolver, ServiceResolver
 from .document import MAX_BYTES, Document, parse_document
-from .enrol import Enrolment
 from .errors import (
     AccountRefusedError,
     BootError,
@@ -24,18 +22,20 @@ from .errors import (
     TrustError,
     UntrustedServerError,
 )
+from .fetch.dns import Resolver, ServiceResolver
+from .fetch.preferences import Preferences
+from .fetch.sources import Sources
+from .fetch.tls import client_context
+from .fetch.transport import Account, Files, Server, Terms
+from .fetch.visit import Visit
 from .folder import StateFolder
 from .identity import Identity
-from .kept import SITE_CONFIGURATION, KeptContent, digest
-from .lease import Lease
-from .preferences import Preferences
+from .lan.lease import Lease
 from .slots.manager import Manifest, Slot, SlotManager
-from .sources import Sources
 from .status import Stage, StatusBoard
-from .tls import client_context
-from .transport import Account, Files, Server, Terms
-from .trust import TrustStore, VerifiedTree
-from .visit import Visit
+from .trusted.enrol import Enrolment
+from .trusted.kept import SITE_CONFIGURATION, KeptContent, digest
+from .trusted.trust import TrustStore, VerifiedTree
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")

@@ -8,12 +8,12 @@ from typing import Final
 
 from ..hal.wire.json_lines import JsonObject, optional
 from ..hal.wire.json_lines import field as member
-from .connection import Connection
 from .control import Handler
 from .document import Document
 from .errors import ControlError, DhcpError, DnsError
-from .login import Logins
+from .lan.connection import Connection
 from .status import StatusBoard
+from .users.login import Logins
 
 logger = logging.getLogger(__name__)
 

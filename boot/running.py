@@ -13,8 +13,8 @@ from .agent import BootAgent
 from .errors import BootError, SlotError
 from .folder import StateFolder
 from .identity import Identity
-from .interface import IpInterface, run_ip
-from .link import InterfacePorts
+from .lan.interface import IpInterface, run_ip
+from .lan.link import InterfacePorts
 from .log import start_log
 from .queries import EXIT_FAILED, EXIT_OK
 from .surroundings import Surroundings, surroundings

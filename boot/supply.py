@@ -6,8 +6,8 @@ from typing import Final
 
 from ..hal.backoff import Backoff
 from .bell import Bell
-from .connection import Connection
 from .errors import BootError
+from .lan.connection import Connection
 from .provision import Provision, Provisioner
 from .status import StatusBoard
 

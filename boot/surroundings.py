@@ -11,13 +11,13 @@ from ..hal.backoff import Backoff
 from ..hal.clock import Clock
 from ..hal.syslog import Redactor
 from .bell import Bell
-from .binding import Timing
-from .health import Pace
-from .interface import Interface
-from .link import Ports
+from .lan.binding import Timing
+from .lan.interface import Interface
+from .lan.link import Ports
+from .lan.timekeeper import CorrectedClock, LinuxTime
 from .slots.files import FileSlots
+from .slots.health import Pace
 from .slots.manager import SlotManager
-from .timekeeper import CorrectedClock, LinuxTime
 
 
 @dataclass(frozen=True, slots=True)

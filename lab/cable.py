@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from typing import Final
 
-from ..boot.carrier import Carrier
-from ..boot.link import CLIENT_PORT, SERVER_PORT, ArpPort, BroadcastPort, MessagePort
+from ..boot.lan.carrier import Carrier
+from ..boot.lan.link import CLIENT_PORT, SERVER_PORT, ArpPort, BroadcastPort, MessagePort
 from ..boot.wire.dhcp import DhcpMessage
 from ..boot.wire.errors import WireError
 from ..boot.wire.frame import BROADCAST_ADDRESS, BROADCAST_MAC, ArpPacket, UdpFrame

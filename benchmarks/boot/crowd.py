@@ -22,20 +22,20 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Final
 
-from openturret.boot.binding import DhcpState, Situation, Timing
-from openturret.boot.carrier import Carrier
-from openturret.boot.dhcp import DhcpClient
-from openturret.boot.dhcp_messages import Requester
 from openturret.boot.errors import BootError
-from openturret.boot.lease import Lease
-from openturret.boot.link import ArpPort, BroadcastPort, MessagePort
-from openturret.boot.tftp import TftpClient
-from openturret.boot.tls import client_context
-from openturret.boot.transfer import Settings
-from openturret.boot.transport import Account, Server, Terms
-from openturret.boot.trust import TrustStore
-from openturret.boot.tss import parse_hint
-from openturret.boot.visit import Visit
+from openturret.boot.fetch.tftp import TftpClient
+from openturret.boot.fetch.tls import client_context
+from openturret.boot.fetch.transfer import Settings
+from openturret.boot.fetch.transport import Account, Server, Terms
+from openturret.boot.fetch.tss import parse_hint
+from openturret.boot.fetch.visit import Visit
+from openturret.boot.lan.binding import DhcpState, Situation, Timing
+from openturret.boot.lan.carrier import Carrier
+from openturret.boot.lan.dhcp import DhcpClient
+from openturret.boot.lan.dhcp_messages import Requester
+from openturret.boot.lan.lease import Lease
+from openturret.boot.lan.link import ArpPort, BroadcastPort, MessagePort
+from openturret.boot.trusted.trust import TrustStore
 from openturret.hal.backoff import Backoff
 from openturret.hal.clock import SystemClock
 

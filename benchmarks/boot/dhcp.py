@@ -1,6 +1,6 @@
 """From no address to a usable one: the unit's DHCP client beside busybox's udhcpc.
 
-    python benchmarks/boot/dhcp.py [--runs 20] [--server dnsmasq] [--quick] [--json]
+    python benchmarks/boot/lan/dhcp.py [--runs 20] [--server dnsmasq] [--quick] [--json]
 
 Both ask the same server over the same cable (`openturret.lab.dhcp_servers`); the server has granted
 this machine its address before, so neither waits for a search of the pool.
@@ -36,13 +36,13 @@ from typing import Final
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmarks.figures import Figure, Missing, Row, note, tell
-from openturret.boot.binding import DhcpState, Situation, Timing
-from openturret.boot.dhcp import DhcpClient
-from openturret.boot.dhcp_messages import Requester
 from openturret.boot.errors import BootError
-from openturret.boot.interface import IpInterface, run_ip
-from openturret.boot.lease import Lease, LeaseStore
-from openturret.boot.link import InterfacePorts
+from openturret.boot.lan.binding import DhcpState, Situation, Timing
+from openturret.boot.lan.dhcp import DhcpClient
+from openturret.boot.lan.dhcp_messages import Requester
+from openturret.boot.lan.interface import IpInterface, run_ip
+from openturret.boot.lan.lease import Lease, LeaseStore
+from openturret.boot.lan.link import InterfacePorts
 from openturret.hal.clock import SystemClock
 from openturret.lab import namespace
 from openturret.lab.dhcp_servers import SERVERS, UNIT, Pool, lan, serving

@@ -1,6 +1,6 @@
 """64 MiB over FTPES, beside curl and lftp, from vsftpd that demands resumed TLS sessions.
 
-    python benchmarks/boot/ftpes.py [--mib 64] [--runs 5] [--quick] [--json]
+    python benchmarks/boot/fetch/ftpes.py [--mib 64] [--runs 5] [--quick] [--json]
 
 Over loopback, and over a link of 40 ms there and back that loses nothing or one frame in a
 hundred.  A run of ours goes from the first packet of TCP to the last byte in a file, in a process
@@ -31,9 +31,9 @@ from typing import Final
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmarks.figures import Figure, Missing, Row, note, tell
-from openturret.boot.ftpes import FtpesSession
-from openturret.boot.tls import client_context
-from openturret.boot.transport import Account, Server, Terms
+from openturret.boot.fetch.ftpes import FtpesSession
+from openturret.boot.fetch.tls import client_context
+from openturret.boot.fetch.transport import Account, Server, Terms
 from openturret.hal.clock import SystemClock
 from openturret.lab import namespace
 from openturret.lab.certificates import Authority

@@ -1,6 +1,6 @@
 """A login at slapd beside ldapwhoami, over a link of 40 ms, and with a dead first directory.
 
-    python benchmarks/boot/login.py [--runs 9] [--quick] [--json]
+    python benchmarks/boot/users/login.py [--runs 9] [--quick] [--json]
 
 A login of ours goes from the first packet of TCP to the directory's yes, in a process that is there
 already, as the agent is; a run of ldapwhoami is a process from its start to its end, which takes it
@@ -29,8 +29,8 @@ from typing import Final
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmarks.figures import Figure, Missing, Row, note, tell
-from openturret.boot.directory import Directory, DirectoryServer
-from openturret.boot.tls import client_context
+from openturret.boot.fetch.tls import client_context
+from openturret.boot.users.directory import Directory, DirectoryServer
 from openturret.lab import namespace
 from openturret.lab.certificates import Authority
 from openturret.lab.delay import FAR_ADDRESS, NEAR_ADDRESS, Way, delayed_link

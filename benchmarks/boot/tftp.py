@@ -1,6 +1,6 @@
 """TFTP over a long and lossy way: the unit's client beside atftp, curl and tftp-hpa.
 
-    python benchmarks/boot/tftp.py [--runs 5] [--delay-ms 40] [--long] [--quick] [--json]
+    python benchmarks/boot/fetch/tftp.py [--runs 5] [--delay-ms 40] [--long] [--quick] [--json]
 
 Files of 1 and 16 MB come from Debian's atftpd over the relay of `openturret.lab.delay`, 40 ms there
 and back, with 0 and 1 % of the frames lost each way, at windows of 1, 8 and 64 blocks of 1428
@@ -36,8 +36,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmarks.figures import Figure, Missing, Row, note, tell
 from openturret.boot.errors import TftpError
-from openturret.boot.tftp import TftpClient
-from openturret.boot.transfer import Settings
+from openturret.boot.fetch.tftp import TftpClient
+from openturret.boot.fetch.transfer import Settings
 from openturret.lab import namespace
 from openturret.lab.delay import FAR_ADDRESS, Way, delayed_link
 from openturret.lab.errors import LabError, ToolMissingError

@@ -36,8 +36,8 @@ from tuf.api.metadata import (
     Timestamp,
 )
 
+from openturret.boot.fetch.transport import Server
 from openturret.boot.identity import Identity
-from openturret.boot.transport import Server
 from openturret.lab import namespace
 from openturret.lab.certificates import Authority
 from openturret.lab.errors import NamespaceError, ToolMissingError

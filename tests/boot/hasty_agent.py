@@ -14,13 +14,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from openturret.boot.agent import BootAgent
-from openturret.boot.binding import Timing
 from openturret.boot.folder import StateFolder
-from openturret.boot.health import Pace
 from openturret.boot.identity import Identity
-from openturret.boot.interface import IpInterface, run_ip
-from openturret.boot.link import InterfacePorts
+from openturret.boot.lan.binding import Timing
+from openturret.boot.lan.interface import IpInterface, run_ip
+from openturret.boot.lan.link import InterfacePorts
 from openturret.boot.log import start_log
+from openturret.boot.slots.health import Pace
 from openturret.boot.surroundings import surroundings
 from openturret.hal.backoff import Backoff
 from openturret.hal.clock import SystemClock

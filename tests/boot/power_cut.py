@@ -28,16 +28,16 @@ from typing import Protocol, cast
 
 from openturret.boot.cache import read_bounded, write_atomically
 from openturret.boot.errors import BootError, NoSuchFileError
+from openturret.boot.fetch.visit import Visit
 from openturret.boot.folder import StateFolder
-from openturret.boot.health import Abilities
 from openturret.boot.identity import Identity
-from openturret.boot.kept import KeptContent
-from openturret.boot.lease import Lease, LeaseStore
+from openturret.boot.lan.lease import Lease, LeaseStore
 from openturret.boot.provision import Provisioner
 from openturret.boot.slots.files import FileSlots
+from openturret.boot.slots.health import Abilities
 from openturret.boot.slots.manager import Manifest
 from openturret.boot.status import StatusBoard
-from openturret.boot.visit import Visit
+from openturret.boot.trusted.kept import KeptContent
 from openturret.hal.clock import SystemClock
 from tests.boot.conftest import MAC, SignedTree
 from tests.boot.medium import (

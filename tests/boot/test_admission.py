@@ -19,18 +19,18 @@ from openturret.boot.errors import (
     SlotError,
     TrustError,
 )
+from openturret.boot.fetch.ftpes import FtpesSession
+from openturret.boot.fetch.https import HttpsSession
+from openturret.boot.fetch.transport import Account, Server, Session, Terms
+from openturret.boot.fetch.visit import Opener
 from openturret.boot.folder import StateFolder
-from openturret.boot.ftpes import FtpesSession
-from openturret.boot.https import HttpsSession
 from openturret.boot.identity import Identity
-from openturret.boot.kept import KeptContent, digest
 from openturret.boot.provision import KEPT_ALARM, Provisioner
 from openturret.boot.slots.files import FileSlots
 from openturret.boot.status import StatusBoard
-from openturret.boot.transport import Account, Server, Session, Terms
-from openturret.boot.trust import TrustStore
-from openturret.boot.visit import Opener
-from openturret.boot.vouchers import Voucher
+from openturret.boot.trusted.kept import KeptContent, digest
+from openturret.boot.trusted.trust import TrustStore
+from openturret.boot.trusted.vouchers import Voucher
 from openturret.hal.clock import SystemClock
 from openturret.lab.tss import Administration
 

@@ -27,7 +27,7 @@ from openturret.boot.control import ask
 from openturret.boot.document import Document
 from openturret.boot.errors import ControlError
 from openturret.boot.events import read_events
-from openturret.boot.services import services
+from openturret.boot.supervision.services import services
 from openturret.lab.certificates import Authority
 from openturret.lab.errors import ToolMissingError
 from openturret.lab.tools import Tool, tool

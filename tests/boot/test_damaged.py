@@ -11,15 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openturret.boot.errors import DocumentError, EnrolmentError, SlotError, VaultError
-from openturret.boot.est import parse_certificates
-from openturret.boot.lease import Lease
-from openturret.boot.lockout import parse_counts
-from openturret.boot.offline import Secret, Verifier
+from openturret.boot.fetch.tss import parse_hint
+from openturret.boot.lan.lease import Lease
+from openturret.boot.lan.static import parse_static
 from openturret.boot.slots.manager import Manifest
 from openturret.boot.slots.record import Installed, Record, Trial
-from openturret.boot.static import parse_static
-from openturret.boot.tss import parse_hint
-from openturret.boot.vouchers import Voucher
+from openturret.boot.trusted.est import parse_certificates
+from openturret.boot.trusted.vouchers import Voucher
+from openturret.boot.users.lockout import parse_counts
+from openturret.boot.users.offline import Secret, Verifier
 from openturret.hal.errors import WireError
 
 _LEASE = Lease(IPv4Address("10.1.0.7"), 24, IPv4Address("10.1.0.2"), 1.5e9, 3600, 1800, 3150)

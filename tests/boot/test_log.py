@@ -22,12 +22,12 @@ from openturret.hal.syslog import Redactor
 # RFC 5424 section 6: PRI VERSION TIMESTAMP HOSTNAME APP-NAME PROCID MSGID SD MSG
 LINE = re.compile(
     r"<(?P<pri>\d{1,3})>1 \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z OT-0001 boot \d+ "
-    r"openturret.boot.dhcp - (?P<text>.*)"
+    r"openturret.boot.lan.dhcp - (?P<text>.*)"
 )
 
 
 def record(level: int, text: str, *values: object) -> logging.LogRecord:
-    return logging.LogRecord("openturret.boot.dhcp", level, __file__, 1, text, values, None)
+    return logging.LogRecord("openturret.boot.lan.dhcp", level, __file__, 1, text, values, None)
 
 
 @pytest.fixture

@@ -20,15 +20,15 @@ import pytest
 import yaml
 
 from openturret.boot.errors import BootError, DocumentError, TrustError, UnknownNameError
+from openturret.boot.fetch.transport import Server
+from openturret.boot.fetch.tss import HintStore, parse_hint
 from openturret.boot.folder import StateFolder
 from openturret.boot.identity import Identity
-from openturret.boot.lease import Lease
+from openturret.boot.lan.lease import Lease
 from openturret.boot.provision import FIRMWARE_ALARM, REFUSED_ALARM, Provisioner
 from openturret.boot.slots.files import FileSlots
 from openturret.boot.slots.manager import Manifest, SlotManager
 from openturret.boot.status import StatusBoard
-from openturret.boot.transport import Server
-from openturret.boot.tss import HintStore, parse_hint
 from openturret.boot.wire.dns import Service
 from openturret.hal.clock import SystemClock
 

@@ -18,12 +18,12 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from openturret.boot.binding import Binding, DhcpState, Situation, Timing
-from openturret.boot.conflict import ArpTiming
-from openturret.boot.dhcp import DhcpClient
-from openturret.boot.dhcp_messages import Requester
 from openturret.boot.errors import BootError
-from openturret.boot.lease import MAX_LISTED, MAX_ROUTES, MIN_LEASE_S, Lease
+from openturret.boot.lan.binding import Binding, DhcpState, Situation, Timing
+from openturret.boot.lan.conflict import ArpTiming
+from openturret.boot.lan.dhcp import DhcpClient
+from openturret.boot.lan.dhcp_messages import Requester
+from openturret.boot.lan.lease import MAX_LISTED, MAX_ROUTES, MIN_LEASE_S, Lease
 from openturret.boot.wire.dhcp import BootpOp, DhcpMessage, MessageType, Option, Options
 from openturret.boot.wire.errors import WireError
 from openturret.boot.wire.frame import ArpOperation, ArpPacket

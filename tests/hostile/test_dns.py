@@ -14,8 +14,8 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from openturret.boot.dns import MAX_CACHED, DnsClient, Patience
 from openturret.boot.errors import DnsError
+from openturret.boot.fetch.dns import MAX_CACHED, DnsClient, Patience
 from openturret.boot.wire.dns import SRV, Answer, Record, Service, decode_name, encode_name
 from openturret.hal.clock import SystemClock
 

@@ -24,9 +24,9 @@ from openturret.boot.errors import (
     TransportError,
     UntrustedServerError,
 )
-from openturret.boot.https import HttpsSession
-from openturret.boot.tls import client_context
-from openturret.boot.transport import Account, Patience, Server, Terms
+from openturret.boot.fetch.https import HttpsSession
+from openturret.boot.fetch.tls import client_context
+from openturret.boot.fetch.transport import Account, Patience, Server, Terms
 from openturret.lab.certificates import Authority
 
 pytestmark = pytest.mark.slow

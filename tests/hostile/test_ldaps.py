@@ -19,14 +19,14 @@ from pathlib import Path
 
 import pytest
 
-from openturret.boot.directory import Directory, DirectoryServer, Patience
 from openturret.boot.errors import (
     BadCredentialsError,
     DirectoryError,
     DirectoryUnreachableError,
     DirectoryUntrustedError,
 )
-from openturret.boot.tls import client_context
+from openturret.boot.fetch.tls import client_context
+from openturret.boot.users.directory import Directory, DirectoryServer, Patience
 from openturret.boot.wire.ldap import (
     NOTICE_OF_DISCONNECTION,
     BindResponse,

@@ -15,10 +15,10 @@ from ipaddress import IPv4Address
 import pytest
 
 from openturret.boot.errors import TftpError
-from openturret.boot.lease import Lease
-from openturret.boot.tftp import TftpClient
-from openturret.boot.transfer import Settings
-from openturret.boot.tss import TftpHints
+from openturret.boot.fetch.tftp import TftpClient
+from openturret.boot.fetch.transfer import Settings
+from openturret.boot.fetch.tss import TftpHints
+from openturret.boot.lan.lease import Lease
 from openturret.boot.wire.errors import WireError
 from openturret.boot.wire.tftp import (
     Acknowledgement,

@@ -22,7 +22,7 @@ from securesystemslib.formats import encode_canonical
 from securesystemslib.signer import CryptoSigner
 
 from openturret.boot.errors import NoSuchFileError, TransportError, TrustError
-from openturret.boot.trust import TrustStore
+from openturret.boot.trusted.trust import TrustStore
 
 CONFIG = "units/02-54-50-00-00-01/config.yaml"
 ROLES = ("root", "timestamp", "snapshot", "targets")

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from openturret.boot.binding import Binding, DhcpState, Situation, Timing
-from openturret.boot.conflict import ArpTiming
-from openturret.boot.dhcp import DhcpClient
-from openturret.boot.dhcp_messages import Requester
 from openturret.boot.errors import AddressConflictError, AddressRefusedError, BootError
-from openturret.boot.interface import IpInterface, run_ip
-from openturret.boot.lease import Lease
-from openturret.boot.link import InterfacePorts
+from openturret.boot.lan.binding import Binding, DhcpState, Situation, Timing
+from openturret.boot.lan.conflict import ArpTiming
+from openturret.boot.lan.dhcp import DhcpClient
+from openturret.boot.lan.dhcp_messages import Requester
+from openturret.boot.lan.interface import IpInterface, run_ip
+from openturret.boot.lan.lease import Lease
+from openturret.boot.lan.link import InterfacePorts
 from openturret.boot.wire.dhcp import Route
 from openturret.hal.backoff import Backoff
 from openturret.hal.clock import SystemClock

@@ -12,8 +12,8 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from openturret.boot.dns import DnsClient
 from openturret.boot.errors import DnsError, UnknownNameError
+from openturret.boot.fetch.dns import DnsClient
 from openturret.hal.clock import SystemClock
 from openturret.lab.errors import ToolMissingError
 from openturret.lab.tools import tool

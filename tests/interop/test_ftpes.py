@@ -23,9 +23,9 @@ from pathlib import Path
 import pytest
 
 from openturret.boot.errors import AccountRefusedError, NoSuchFileError
-from openturret.boot.ftpes import FtpesSession
-from openturret.boot.tls import client_context
-from openturret.boot.transport import Account, Server, Terms
+from openturret.boot.fetch.ftpes import FtpesSession
+from openturret.boot.fetch.tls import client_context
+from openturret.boot.fetch.transport import Account, Server, Terms
 from openturret.hal.clock import SystemClock
 from openturret.lab.certificates import Authority, ServerCertificate
 from openturret.lab.errors import ToolMissingError

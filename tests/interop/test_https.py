@@ -18,9 +18,9 @@ from pathlib import Path
 import pytest
 
 from openturret.boot.errors import AccountRefusedError, NoSuchFileError
-from openturret.boot.https import HttpsSession
-from openturret.boot.tls import client_context
-from openturret.boot.transport import Account, Server, Terms
+from openturret.boot.fetch.https import HttpsSession
+from openturret.boot.fetch.tls import client_context
+from openturret.boot.fetch.transport import Account, Server, Terms
 from openturret.hal.clock import SystemClock
 from openturret.lab.certificates import Authority
 from openturret.lab.errors import ToolMissingError

@@ -21,7 +21,6 @@ from pathlib import Path
 
 import pytest
 
-from openturret.boot.directory import Directory, DirectoryServer, Person
 from openturret.boot.document import Document
 from openturret.boot.errors import (
     BadCredentialsError,
@@ -32,11 +31,12 @@ from openturret.boot.errors import (
     DnsError,
     LockedOutError,
 )
+from openturret.boot.fetch.tls import client_context
 from openturret.boot.folder import StateFolder
 from openturret.boot.identity import Identity
-from openturret.boot.login import Logins
 from openturret.boot.status import StatusBoard
-from openturret.boot.tls import client_context
+from openturret.boot.users.directory import Directory, DirectoryServer, Person
+from openturret.boot.users.login import Logins
 from openturret.hal.clock import SystemClock
 from openturret.lab.certificates import Authority, ServerCertificate
 from openturret.lab.directory import DirectoryUser, load

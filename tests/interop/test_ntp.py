@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from openturret.boot.errors import NtpError
-from openturret.boot.ntp import SntpClient
+from openturret.boot.lan.ntp import SntpClient
 from openturret.hal.clock import SystemClock
 from openturret.lab.errors import ToolMissingError
 from openturret.lab.tools import tool

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from openturret.boot.errors import TftpRefusedError
-from openturret.boot.tftp import TftpClient
-from openturret.boot.transfer import Settings
+from openturret.boot.fetch.tftp import TftpClient
+from openturret.boot.fetch.transfer import Settings
 from openturret.lab.delay import FAR_ADDRESS, Way, delayed_link
 from openturret.lab.errors import ToolMissingError
 from openturret.lab.tftp_servers import SERVERS, serving

@@ -53,7 +53,8 @@ MISTAKES = {
         "if value is None or", "AttributeError|TypeError",
     ),
     "what is no base64": Mistake(
-        "est", "boot/est.py", r"except \(ValueError, [^)]*\) as error", "except TypeError as error",
+        "est", "boot/trusted/est.py",
+        r"except \(ValueError, [^)]*\) as error", "except TypeError as error",
         "ValueError|binascii|Incorrect padding|Error",
     ),
     "a header cut off": Mistake(
@@ -67,7 +68,7 @@ MISTAKES = {
         "ValueError",
     ),
     "infinity as a number": Mistake(
-        "kept", "boot/lease.py", r"values: dict\[str, Any\] = decode\(data\)",
+        "kept", "boot/lan/lease.py", r"values: dict\[str, Any\] = decode\(data\)",
         "values: dict[str, Any] = json.loads(data)", "OverflowError|RecursionError",
     ),
     "an element beyond the end": Mistake(
@@ -75,7 +76,8 @@ MISTAKES = {
         "IndexError|AssertionError",
     ),
     "an error of the library": Mistake(
-        "metadata", "boot/trust.py", r"except \(RepositoryError, DownloadError, ValueError\)",
+        "metadata", "boot/trusted/trust.py",
+        r"except \(RepositoryError, DownloadError, ValueError\)",
         "except DownloadError", "DeserializationError",
     ),
     "a packet cut off": Mistake(
@@ -83,7 +85,7 @@ MISTAKES = {
         "unpack_from",
     ),
     "a request that is not answered": Mistake(
-        "page", "boot/page.py", r"except \(asyncio\.IncompleteReadError, [^)]*\):",
+        "page", "boot/supervision/page.py", r"except \(asyncio\.IncompleteReadError, [^)]*\):",
         "except asyncio.LimitOverrunError:", "the answer is",
     ),
     "a way out of the folder": Mistake(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from openturret.boot.tss import parse_hint
+from openturret.boot.fetch.tss import parse_hint
 from openturret.lab.errors import ToolMissingError
 from openturret.lab.tools import tool
 from openturret.lab.workbench import dnsmasq, hints

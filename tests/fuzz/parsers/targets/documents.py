@@ -4,9 +4,9 @@ from functools import partial
 
 from openturret.boot.document import parse_document
 from openturret.boot.errors import DocumentError, SlotError
+from openturret.boot.fetch.tss import parse_hint
+from openturret.boot.lan.static import parse_static
 from openturret.boot.slots.manager import Manifest
-from openturret.boot.static import parse_static
-from openturret.boot.tss import parse_hint
 
 from ..data import tolerate
 

@@ -10,9 +10,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.hazmat.primitives.serialization.pkcs7 import serialize_certificates
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from openturret.boot.certificate import check_issued
 from openturret.boot.errors import EnrolmentError
-from openturret.boot.est import parse_certificates
+from openturret.boot.trusted.certificate import check_issued
+from openturret.boot.trusted.est import parse_certificates
 
 from ..data import tolerate
 

@@ -6,14 +6,14 @@ from ipaddress import IPv4Address
 
 from openturret.boot.errors import VaultError
 from openturret.boot.events import read_events
-from openturret.boot.known import KnownServers
-from openturret.boot.lease import Lease, LeaseStore
-from openturret.boot.lockout import parse_counts
-from openturret.boot.offline import Secret, Verifier
+from openturret.boot.fetch.known import KnownServers
+from openturret.boot.fetch.transport import Server
+from openturret.boot.fetch.tss import HintStore
+from openturret.boot.lan.lease import Lease, LeaseStore
 from openturret.boot.slots.record import Installed, Record, Trial
-from openturret.boot.transport import Server
-from openturret.boot.tss import HintStore
-from openturret.boot.vouchers import Voucher
+from openturret.boot.trusted.vouchers import Voucher
+from openturret.boot.users.lockout import parse_counts
+from openturret.boot.users.offline import Secret, Verifier
 from openturret.hal.errors import WireError
 
 from ..data import memory_folder, tolerate

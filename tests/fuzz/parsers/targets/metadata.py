@@ -10,7 +10,7 @@ from securesystemslib.signer import CryptoSigner
 from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, TargetFile, Targets, Timestamp
 
 from openturret.boot.errors import NoSuchFileError, TransportError, TrustError
-from openturret.boot.trust import TrustStore
+from openturret.boot.trusted.trust import TrustStore
 
 from ..data import memory_folder
 

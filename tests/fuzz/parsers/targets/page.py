@@ -2,7 +2,7 @@
 
 import asyncio
 
-from openturret.boot.page import StatusPage, View
+from openturret.boot.supervision.page import StatusPage, View
 from openturret.hal.syslog import Redactor
 
 from ..data import memory_folder

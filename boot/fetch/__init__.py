@@ -1,0 +1,1 @@
+"""How names are found and files come: DNS, TFTP, FTPES, HTTPS; all of it only hints."""

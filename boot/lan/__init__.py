@@ -1,0 +1,1 @@
+"""How the unit comes to an address on its LAN, keeps it, and knows the time."""

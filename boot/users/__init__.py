@@ -1,0 +1,1 @@
+"""Who works at the unit: the directory, the policy, the profiles."""
