@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 StageState: TypeAlias = Literal["waiting", "running", "done", "failed"]
 
 STARTING = "starting"
-SAFE_MODE = "safe mode"
+IN_SAFE_MODE = "safe mode"
 RUNNING = "running"
 """What the board shows instead of a stage once the boot is over."""
 
@@ -196,7 +196,7 @@ class StatusBoard:
 
     def begin(self, name: str, detail: str = "") -> None:
         """Says that a stage has started."""
-        if self._current not in (RUNNING, SAFE_MODE):
+        if self._current not in (RUNNING, IN_SAFE_MODE):
             self._current = name
         self.stage(name).begin(detail)
         self._tell(logging.INFO, Event("started", name, detail), "%s: started %s", name, detail)
@@ -289,7 +289,7 @@ class StatusBoard:
 
     def safe_mode(self) -> None:
         """Says that the unit cannot run now and waits for a reason to try again."""
-        self._current = SAFE_MODE
+        self._current = IN_SAFE_MODE
         self._tell(logging.ERROR, Event("safe mode"), "safe mode")
 
     # ------------------------------------------------------------ alarms and facts
