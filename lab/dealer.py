@@ -184,6 +184,19 @@ class Dealer:
         await self.hand.silence(position_of(side))
         await self.hand.cradle(position_of(side))
 
+    async def hang_up(self, side: str) -> None:
+        """Put a handset back and wait until its line is free.
+
+        Raises:
+            NeverHappenedError: it stays busy.
+        """
+
+        async def free() -> bool:
+            return not await self.is_connected(position_of(side))
+
+        await self.cradle(side)
+        await until(free, f"a free {side} line")
+
     # ------------------------------------------------------------ looking
 
     async def state(self) -> dict[str, Any] | None:

@@ -62,5 +62,6 @@ async def test_a_handset_unplugged_in_mid_call_moves_the_sound_and_no_dialog(
         assert await heard_at(dealer, "handset-left", tmp_path / "left.wav") > 0.95
         assert await dealer.is_connected("handset-left")
         await captured.stop()
+        await dealer.hang_up("left")
     assert requests_since(bench.folders["captures"] / "touchpro-1-eth0.pcap", 0)
     assert requests_since(bench.folders["captures"] / "touchpro-1-eth0.pcap", began) == []

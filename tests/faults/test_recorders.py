@@ -53,6 +53,7 @@ async def test_one_recorder_is_lost_in_mid_call(bench: Bench, fault: str) -> Non
             legs = await dealer.panel.legs()
             assert [leg["stats"]["packets_lost"] for leg in legs] == [0] * len(legs)
             assert lost_at(bench.recorder("B")) == 0
+            await dealer.hang_up("left")
     finally:
         recorder.thaw()
         await recorder.restart()

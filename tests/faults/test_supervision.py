@@ -60,6 +60,7 @@ async def test_a_runtime_that_hangs_is_ended_and_not_heard(bench: Bench, tmp_pat
         assert "registered at" in hung["message"], "what it did last"
         log = (dealer.unit.state / "log" / "runtime.log").read_text()
         assert "Fatal Python error: Aborted" in log, "where it stood"
+        await dealer.hang_up("left")
     found = compare(speech.make_all()[PARTY.sentence], heard)
     assert found.correlation > 0.95
     assert found.snr_db > 20
@@ -85,6 +86,7 @@ async def test_a_matrix_that_hangs_is_ended_and_the_dealer_calls_again(bench: Be
         await until(answers, "the matrix's return, and a leg in it", deadline_s=30)
         await dealer.call("left", PARTY.number)
         assert dealer.unit.pids()["runtime"] == before["runtime"]
+        await dealer.hang_up("left")
 
 
 async def test_whatever_is_killed_whenever_the_unit_runs_in_the_end(bench: Bench) -> None:
@@ -109,3 +111,4 @@ async def test_whatever_is_killed_whenever_the_unit_runs_in_the_end(bench: Bench
         await dealer.wait_for_panel()
         await dealer.log_in()
         await dealer.call("left", PARTY.number)
+        await dealer.hang_up("left")

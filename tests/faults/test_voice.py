@@ -55,6 +55,7 @@ async def test_forged_and_truncated_rtp_is_counted_and_not_heard(
         stats = next(x for x in await dealer.panel.legs() if x["leg"] == leg["leg"])["stats"]
         refused = stats["packets_foreign"] + stats["packets_malformed"]
         assert refused >= 100, stats
+        await dealer.hang_up("left")
     found = compare(speech.make_all()[PARTY.sentence], heard)
     assert found.correlation > 0.95
     assert found.snr_db > 20
@@ -71,6 +72,7 @@ async def test_a_killed_runtime_is_not_heard_at_all(bench: Bench, tmp_path: Path
         await until(dealer.state, "the panel's return")
         assert dealer.unit.pids()["matrix"] == before["matrix"]
         assert await dealer.is_connected("handset-left")
+        await dealer.hang_up("left")
     found = compare(speech.make_all()[PARTY.sentence], heard)
     assert found.correlation > 0.95
     assert found.snr_db > 20
