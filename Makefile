@@ -46,8 +46,8 @@ centres: setup
 test: python
 	@echo "Setting up (the first time takes a few minutes)"
 	@$(SETUP) --tests
-	@PIP_FIND_LINKS="$$PIP_FIND_LINKS $(WHEELS)" .venv/bin/tox run -e tests,check,sanitize,fuzz
-	@PIP_FIND_LINKS="$$PIP_FIND_LINKS $(WHEELS)" .venv/bin/tox run-parallel --parallel-no-spinner -e fuzz-parsers,rig
+	@PIP_FIND_LINKS="$$PIP_FIND_LINKS $(WHEELS)" .venv/bin/tox run -e tests,sanitize,fuzz
+	@PIP_FIND_LINKS="$$PIP_FIND_LINKS $(WHEELS)" .venv/bin/tox run-parallel --parallel-no-spinner -e fuzz-parsers,rig,check
 
 quick: setup
 	@.venv/bin/ruff check . && .venv/bin/pytest -q -m "not slow and not bench" --dist loadfile --tx '3*popen//python=$(WORKER)'
