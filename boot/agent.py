@@ -30,7 +30,7 @@ from .slots.probes import any_pbx_answers
 from .status import StatusBoard
 from .supervision.page import StatusPage, View
 from .supervision.recovery import SAFE_MODE, Means, Recovery, silent
-from .supervision.safe_mode import BOOTS_MAX, LASTS_S, Attempts
+from .supervision.safe_mode import LASTS_S, Attempts
 from .supervision.services import panel_port, services
 from .supervision.supervisor import Supervisor, service_environment
 from .supply import Supply
@@ -115,7 +115,8 @@ class BootAgent:
         self.status.starting()
         await self._show_page()
         door = asyncio.create_task(self._open_door(), name="door")
-        boot = asyncio.create_task(self._keep_booting(self._attempts.begin()), name="boot")
+        careful = self._attempts.begin()
+        boot = asyncio.create_task(self._keep_booting(careful=careful), name="boot")
         try:
             async with Heartbeat(self._around.environment, self._pulse):
                 await stop.wait()
@@ -144,9 +145,8 @@ class BootAgent:
     async def _pulse(self) -> str:
         return self.status.current
 
-    async def _keep_booting(self, not_lasted: int) -> None:
+    async def _keep_booting(self, *, careful: bool) -> None:
         """Boots; an error that nobody foresaw ends that attempt, never the agent."""
-        careful = not_lasted >= BOOTS_MAX
         for delay_s in self._around.restart.delays():
             try:
                 await self._boot(careful=careful)
@@ -169,6 +169,7 @@ class BootAgent:
         provision = await self._run_firmware(provision)
         if not self._recovery.is_safe_mode:
             self.status.running()
+            self._attempts.ran()
         self._start(self._note_that_it_lasts())
         if provision.configuration.values.get(ENROLMENT_KEY) is not False:
             self._start(self._enroller.keep())
@@ -186,7 +187,7 @@ class BootAgent:
         self.status.safe_mode()
         self.status.raise_alarm(
             SAFE_MODE,
-            f"{BOOTS_MAX} boots or more in a row did not last {LASTS_S:.0f} s",
+            f"boot after boot has failed, or did not last {LASTS_S:.0f} s",
             "read log/boot.log.1 and log/boot.log; to try at once: turret boot retry",
         )
         await self._around.bell.wait(next(self._around.safe.delays()))

@@ -21,10 +21,16 @@ WINDOW_S: Final = 600.0
 """A service that dies this often within this time is held back."""
 
 BOOTS_MAX: Final = 5
-"""So many boots in a row may fail to last before the next one is careful."""
+"""So many boots in a row may fail before the next one is careful."""
+
+SHORT_BOOTS_MAX: Final = 20
+"""The same for boots after which the unit ran, but not for long: rigs pull plugs."""
 
 LASTS_S: Final = 10.0
 """A unit that has run for so long has been booted."""
+
+
+_BEGUN = SHORT_BOOTS_MAX // BOOTS_MAX
 
 
 class Deaths:
@@ -53,7 +59,10 @@ class Deaths:
 
 
 class Attempts:
-    """How many boots in a row have not lasted: a counter that survives them.
+    """How much boots in a row have failed to last: a count that survives them.
+
+    A boot that has not come to its end counts ``SHORT_BOOTS_MAX / BOOTS_MAX`` times as much as one
+    after which the unit ran.
 
     Args:
         path: Where it is kept.
@@ -62,15 +71,19 @@ class Attempts:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def begin(self) -> int:
-        """Counts this boot until it has lasted; returns how many before it have not.
+    def begin(self) -> bool:
+        """Counts this boot; returns whether those before it ask for care.
 
-        On a medium that cannot be written the counter stands still; a unit is not refused its
+        On a medium that cannot be written the count stands still; a unit is not refused its
         boot for that.
         """
         before = self._read()
-        self._write(before + 1)
-        return before
+        self._write(before + _BEGUN)
+        return before >= SHORT_BOOTS_MAX
+
+    def ran(self) -> None:
+        """Counts this boot less: the unit runs."""
+        self._write(max(self._read() - _BEGUN, 0) + 1)
 
     def lasted(self) -> None:
         """Forgets them all: this boot has lasted."""
