@@ -22,6 +22,7 @@ from ..wire.errors import MalformedError
 from ..wire.ftp import Replies, Reply
 from .tls import handshake_round_trips
 from .transport import (
+    PUBLISH_REMEDY,
     Account,
     Patience,
     Place,
@@ -34,8 +35,6 @@ from .transport import (
 )
 
 _REMEDY = "check that the TSS runs and that TCP 21 and its passive ports are open to it"
-_ENROL_REMEDY = "enrol the unit's MAC at the TSS"
-_PUBLISH_REMEDY = "publish it on the TSS, and let this unit read it"
 _RECEIVE_BYTES: Final = 4096
 _MISSING: Final = 550
 _CLOSING: Final = 421
@@ -46,8 +45,8 @@ _SUPERFLUOUS: Final = frozenset({202, 503})
 _TRANSFERRED: Final = frozenset({226, 250})
 _PROTECT: Final = ("PBSZ 0", "PROT P", "TYPE I")
 _REFUSALS: Final[Mapping[int, tuple[type[TransportError], str]]] = {
-    _MISSING: (NoSuchFileError, _PUBLISH_REMEDY),
-    530: (AccountRefusedError, _ENROL_REMEDY),
+    _MISSING: (NoSuchFileError, PUBLISH_REMEDY),
+    530: (AccountRefusedError, AccountRefusedError.usual_remedy),
 }
 
 
@@ -105,7 +104,7 @@ class FtpesSession:
         place = Place("FTPES", self.server, acceptable(path), _REMEDY)
         if path in self._missing:
             self._missing.discard(path)
-            raise place.error(NoSuchFileError, "the server does not have it", _PUBLISH_REMEDY)
+            raise place.error(NoSuchFileError, "the server does not have it", PUBLISH_REMEDY)
         self._control.timer.allow(self._terms.patience.file_s)
         try:
             yield from self._retrieve(path, offset)

@@ -23,11 +23,18 @@ from ..wire.http import (
     parse_chunk_size,
 )
 from .tls import handshake_round_trips
-from .transport import Account, Place, Server, Terms, Timer, acceptable, without_start
+from .transport import (
+    PUBLISH_REMEDY,
+    Account,
+    Place,
+    Server,
+    Terms,
+    Timer,
+    acceptable,
+    without_start,
+)
 
 _REMEDY = "check that the TSS runs and that TCP 443 is open to it"
-_ENROL_REMEDY = "enrol the unit's MAC at the TSS"
-_PUBLISH_REMEDY = "publish it on the TSS, and let this unit read it"
 _REDIRECT_REMEDY = "serve the tree at the TSS itself: a unit follows no redirection"
 _BUSY_REMEDY = "give the TSS room for more units"
 
@@ -40,10 +47,10 @@ _RECEIVE_BYTES: Final = 16_384
 _HEAD_END: Final = re.compile(rb"\n\r?\n")
 _LINE_END: Final = re.compile(rb"\n")
 _REFUSALS: Final[Mapping[int, tuple[type[TransportError], str]]] = {
-    401: (AccountRefusedError, _ENROL_REMEDY),
-    403: (NoSuchFileError, _PUBLISH_REMEDY),
-    404: (NoSuchFileError, _PUBLISH_REMEDY),
-    410: (NoSuchFileError, _PUBLISH_REMEDY),
+    401: (AccountRefusedError, AccountRefusedError.usual_remedy),
+    403: (NoSuchFileError, PUBLISH_REMEDY),
+    404: (NoSuchFileError, PUBLISH_REMEDY),
+    410: (NoSuchFileError, PUBLISH_REMEDY),
     429: (TransportError, _BUSY_REMEDY),
     503: (TransportError, _BUSY_REMEDY),
 }

@@ -22,6 +22,8 @@ Failure = TypeVar("Failure", bound=TransportError)
 
 FTPES_PORT: Final = 21
 HTTPS_PORT: Final = 443
+
+PUBLISH_REMEDY: Final = "publish it on the TSS, and let this unit read it"
 CHUNK_BYTES: Final = 65_536
 
 _SEGMENT = r"[A-Za-z0-9_-][A-Za-z0-9._-]*"
