@@ -7,7 +7,6 @@ import itertools
 import socket
 import ssl
 import threading
-import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -28,6 +27,7 @@ from openturret.boot.fetch.ftpes import FtpesSession
 from openturret.boot.fetch.tls import client_context
 from openturret.boot.fetch.transport import Account, Patience, Server, Terms
 from openturret.lab.certificates import Authority
+from tests.hostile.clock import Clock
 
 pytestmark = pytest.mark.slow
 
@@ -38,22 +38,6 @@ SECRET = "canary-secret"
 HASTY = Patience(connect_s=1.0, silence_s=0.3, login_s=30.0, file_s=30.0)
 CUT = b""
 """Instead of an answer: the connection ends."""
-
-
-class Clock:
-    """The system's clock until it is told to hurry: then every look at it takes a second."""
-
-    def __init__(self) -> None:
-        self._looks: Iterator[int] = itertools.repeat(0)
-
-    def hurry(self) -> None:
-        self._looks = itertools.count()
-
-    def monotonic(self) -> float:
-        return time.monotonic() + next(self._looks)
-
-    def unix(self) -> float:
-        return time.time()
 
 
 @dataclass

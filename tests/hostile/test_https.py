@@ -8,7 +8,6 @@ import itertools
 import socket
 import ssl
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -28,6 +27,7 @@ from openturret.boot.fetch.https import HttpsSession
 from openturret.boot.fetch.tls import client_context
 from openturret.boot.fetch.transport import Account, Patience, Server, Terms
 from openturret.lab.certificates import Authority
+from tests.hostile.clock import Clock
 
 pytestmark = pytest.mark.slow
 
@@ -37,22 +37,6 @@ CONTENT = bytes(range(256)) * 200
 SECRET = "canary-secret"
 HASTY = Patience(connect_s=1.0, silence_s=0.3, login_s=30.0, file_s=30.0)
 CLOSE = b"Connection: close\r\n"
-
-
-class Clock:
-    """The system's clock until it is told to hurry: then every look at it takes a second."""
-
-    def __init__(self) -> None:
-        self._looks: Iterator[int] = itertools.repeat(0)
-
-    def hurry(self) -> None:
-        self._looks = itertools.count()
-
-    def monotonic(self) -> float:
-        return time.monotonic() + next(self._looks)
-
-    def unix(self) -> float:
-        return time.time()
 
 
 def answer(body: bytes = CONTENT, fields: bytes = b"", status: bytes = b"200 OK") -> bytes:
